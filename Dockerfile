@@ -1,0 +1,17 @@
+# Untested by the project's own checks, which build and run without containers.
+FROM rust:1-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends libssl-dev zlib1g-dev pkg-config
+WORKDIR /build
+COPY . .
+RUN cargo build --release --locked
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libssl3 zlib1g ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /build/target/release/triaged /usr/local/bin/triaged
+COPY models/default /opt/triaged/models/default
+WORKDIR /opt/triaged
+USER 65532:65532
+ENTRYPOINT ["triaged"]
+CMD ["run"]

@@ -1,0 +1,28 @@
+# Everything that people run by name. Each target is one or two commands that can be run by hand.
+.PHONY: test chaos bench corpus model schemas
+
+# All tests; those on a real Kafka start it themselves (see README).
+test:
+	cargo test --locked
+
+# The proof at length, on real brokers: about a quarter of an hour. Rewrites the table in docs/guarantees.md.
+chaos:
+	cargo run --release --example chaos -- --kafka 4.1.1,3.9.1 --tickets 100000 --rate 800 --kills 50 --nodes 3 --write docs/guarantees.md
+
+# What it costs. The last one needs a real Kafka and rewrites the table in benches/README.md.
+bench:
+	cargo bench --bench core --bench route
+	cargo bench --bench end_to_end -- --write
+
+# The synthetic sample corpus, the same bytes for the same seed.
+corpus:
+	cargo run --release --example corpus -- --out target/corpus --seed 7
+
+# The model that ships, from that corpus.
+model: corpus
+	cargo run --release -- train --data target/corpus/tickets.jsonl --recipe training/default.toml --out models/default
+
+# The published contracts, from the types.
+schemas:
+	cargo run --release -- schema ticket > docs/schema/ticket.json
+	cargo run --release -- schema decision > docs/schema/decision.json

@@ -1,0 +1,324 @@
+//! A model as a directory: `manifest.json`, `tokenizer.json`, `weights.safetensors`,
+//! `probes.jsonl` and a model card. Data only: nothing in it is executed, everything is checked
+//! before it is used, and a directory that fails any check is refused whole.
+
+pub mod manifest;
+mod tensors;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Target};
+use crate::triage::text::definition::{self, DefinitionError};
+
+pub use manifest::{FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, TrainingFacts};
+
+pub const MANIFEST: &str = "manifest.json";
+pub const TOKENIZER: &str = "tokenizer.json";
+pub const WEIGHTS: &str = "weights.safetensors";
+pub const PROBES: &str = "probes.jsonl";
+pub const CARD: &str = "README.md";
+
+/// No file of a bundle may be larger: a damaged or hostile manifest cannot fill the memory.
+const MAX_FILE: u64 = 1 << 30;
+const MAX_MANIFEST: u64 = 1 << 24;
+/// A probe's confidence must come out this close to what training wrote down.
+const PROBE_TOLERANCE: f64 = 1e-5;
+
+/// Why a bundle is refused, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("cannot read {path}: {source}; name a directory that `triaged train` wrote", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("manifest.json cannot be understood: {0}; train the model again")]
+    Manifest(serde_json::Error),
+    #[error(
+        "the bundle has format {found}, this version reads format {FORMAT}; train the model with \
+         this version, or run the version that wrote it"
+    )]
+    Format { found: u64 },
+    #[error("manifest.json does not list {file}; train the model again")]
+    Unlisted { file: &'static str },
+    #[error(
+        "{file} has {found} bytes where the manifest says {expected}; copy the bundle again, whole"
+    )]
+    Size { file: String, expected: u64, found: u64 },
+    #[error(
+        "{file} is not the file that the manifest was written for (its SHA-256 differs); copy the bundle again, whole"
+    )]
+    Checksum { file: String },
+    #[error(transparent)]
+    Tokenizer(#[from] DefinitionError),
+    #[error("weights.safetensors cannot be used: {0}; train the model again")]
+    Weights(String),
+    #[error("the parts of the bundle do not fit each other: {0}; train the model again")]
+    Parts(#[from] ModelError),
+    #[error("probes.jsonl, line {line}: {problem}; train the model again")]
+    Probes { line: usize, problem: String },
+    #[error(
+        "the model does not repeat what training wrote down: probe {probe} expects {expected}, \
+         found {found}; do not serve it: train it again, or run the version that trained it"
+    )]
+    ProbeFailed { probe: usize, expected: String, found: String },
+    #[error(
+        "{dir} exists and is not a model bundle; name another directory, or remove it yourself",
+        dir = dir.display()
+    )]
+    NotABundle { dir: PathBuf },
+}
+
+/// Files with their names.
+type NamedFiles = Vec<(&'static str, Vec<u8>)>;
+
+/// A ticket that the model must judge as it did when it was trained. The text is redacted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub subject: String,
+    pub body: String,
+    pub expect: Vec<Expected>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    pub target: Target,
+    pub label: String,
+    pub confidence: f64,
+}
+
+/// All of a bundle, in memory.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Its `files` are filled in by [`Bundle::files`].
+    pub manifest: Manifest,
+    /// `tokenizer.json` as it stands in the file.
+    pub tokenizer: String,
+    /// `[piece][label]`, as in [`Parts::weights`].
+    pub weights: Vec<f32>,
+    /// For each head, in the manifest's order, the log prior of each label.
+    pub log_priors: Vec<Vec<f64>>,
+    pub probes: Vec<Probe>,
+    /// The model card, Markdown.
+    pub card: String,
+}
+
+impl Bundle {
+    /// Builds the model and runs the probes.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other or a probe fails.
+    pub fn model(&self) -> Result<Model, BundleError> {
+        let id = model_id(&self.files()?.0);
+        let model = self.assemble(id)?;
+        run_probes(&model, &self.probes)?;
+        Ok(model)
+    }
+
+    fn assemble(&self, id: ModelId) -> Result<Model, BundleError> {
+        let heads =
+            self.manifest.heads.iter().zip(&self.log_priors).map(|(entry, log_priors)| Head {
+                target: entry.target,
+                labels: entry.labels.iter().map(|l| Arc::from(l.as_str())).collect(),
+                thresholds: entry.thresholds.clone(),
+                calibration: entry.calibration,
+                log_priors: log_priors.clone(),
+            });
+        Ok(Model::new(Parts {
+            id,
+            version: self.manifest.version.clone(),
+            pieces: definition::parse(self.tokenizer.as_bytes())?,
+            heads: heads.collect(),
+            weights: self.weights.clone(),
+        })?)
+    }
+
+    /// The bytes of the manifest and of all other files. Equal bundles give equal bytes.
+    ///
+    /// # Errors
+    /// When the weights do not have the shape that the manifest's labels ask for.
+    pub fn files(&self) -> Result<(Vec<u8>, NamedFiles), BundleError> {
+        let mut probes = Vec::new();
+        for probe in &self.probes {
+            serde_json::to_writer(&mut probes, probe).map_err(BundleError::Manifest)?;
+            probes.push(b'\n');
+        }
+        let files = vec![
+            (CARD, self.card.clone().into_bytes()),
+            (PROBES, probes),
+            (TOKENIZER, self.tokenizer.clone().into_bytes()),
+            (WEIGHTS, tensors::write(&self.manifest.heads, &self.weights, &self.log_priors)?),
+        ];
+        let mut manifest = self.manifest.clone();
+        manifest.files =
+            files.iter().map(|(name, bytes)| ((*name).to_owned(), FileSum::of(bytes))).collect();
+        let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(BundleError::Manifest)?;
+        bytes.push(b'\n');
+        Ok((bytes, files))
+    }
+}
+
+/// The id of a model: the beginning of the SHA-256 of its manifest, which holds those of the
+/// other files.
+fn model_id(manifest: &[u8]) -> ModelId {
+    let hex = manifest::hex(&Sha256::digest(manifest));
+    ModelId::new(&hex[..12])
+}
+
+/// Reads a bundle, checks all of it and runs its probes.
+///
+/// # Errors
+/// [`BundleError`] names the first check that fails.
+pub fn open(dir: &Path) -> Result<Model, BundleError> {
+    let (bundle, id) = read(dir)?;
+    let model = bundle.assemble(id)?;
+    run_probes(&model, &bundle.probes)?;
+    Ok(model)
+}
+
+/// Reads a bundle and checks its files, without building the model.
+///
+/// # Errors
+/// [`BundleError`] names the first check that fails.
+pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
+    let bytes = read_file(&dir.join(MANIFEST), MAX_MANIFEST)?;
+    let manifest = Manifest::parse(&bytes)?;
+    let load = |file: &'static str| {
+        let sum = manifest.files.get(file).ok_or(BundleError::Unlisted { file })?;
+        let path = dir.join(file);
+        let found = fs::metadata(&path)
+            .map_err(|source| BundleError::Read { path: path.clone(), source })?
+            .len();
+        if found != sum.size || found > MAX_FILE {
+            return Err(BundleError::Size { file: file.to_owned(), expected: sum.size, found });
+        }
+        let bytes = read_file(&path, MAX_FILE)?;
+        if FileSum::of(&bytes) != *sum {
+            return Err(BundleError::Checksum { file: file.to_owned() });
+        }
+        Ok(bytes)
+    };
+    let tokenizer = text(TOKENIZER, load(TOKENIZER)?)?;
+    let card = text(CARD, load(CARD)?)?;
+    let probes = parse_probes(&text(PROBES, load(PROBES)?)?)?;
+    let (weights, log_priors) = tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
+    let id = model_id(&bytes);
+    Ok((Bundle { manifest, tokenizer, weights, log_priors, probes, card }, id))
+}
+
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+    use std::io::Read;
+    let fail = |source| BundleError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path)
+        .map_err(fail)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
+    if read as u64 > limit {
+        let file = path.display().to_string();
+        return Err(BundleError::Size { file, expected: limit, found: read as u64 });
+    }
+    Ok(bytes)
+}
+
+fn text(file: &str, bytes: Vec<u8>) -> Result<String, BundleError> {
+    String::from_utf8(bytes).map_err(|_| BundleError::Checksum { file: file.to_owned() })
+}
+
+fn parse_probes(text: &str) -> Result<Vec<Probe>, BundleError> {
+    let parse = |(i, line)| {
+        serde_json::from_str(line)
+            .map_err(|e| BundleError::Probes { line: i + 1, problem: e.to_string() })
+    };
+    let probes: Vec<Probe> = text.lines().enumerate().map(parse).collect::<Result<_, _>>()?;
+    if probes.is_empty() {
+        return Err(BundleError::Probes { line: 1, problem: "there is no probe".to_owned() });
+    }
+    Ok(probes)
+}
+
+/// Whether the model still judges the probes as it did when it was trained.
+fn run_probes(model: &Model, probes: &[Probe]) -> Result<(), BundleError> {
+    let mut scratch = Scratch::default();
+    for (i, probe) in probes.iter().enumerate() {
+        let judgement = model.judge(&mut scratch, &probe.subject, &probe.body);
+        for expected in &probe.expect {
+            let found = judgement.head(expected.target).zip(model.head(expected.target));
+            let (label, confidence) = found
+                .and_then(|(judged, head)| {
+                    Some((head.labels.get(judged.best)?.as_ref(), judged.confidence()))
+                })
+                .unwrap_or(("nothing", 0.0));
+            if label != expected.label || (confidence - expected.confidence).abs() > PROBE_TOLERANCE
+            {
+                return Err(BundleError::ProbeFailed {
+                    probe: i + 1,
+                    expected: format!("{} at {:.6}", expected.label, expected.confidence),
+                    found: format!("{label} at {confidence:.6}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a bundle so that `dir` is, at any moment, the old one or the new one. Probes are run
+/// first.
+///
+/// # Errors
+/// When the bundle does not work, cannot be written, or `dir` holds something else.
+pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
+    bundle.model()?;
+    let exists = dir.exists();
+    let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    if exists && !empty && !is_bundle(dir) {
+        return Err(BundleError::NotABundle { dir: dir.to_owned() });
+    }
+    let fail = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BundleError::Write { path, source }
+    };
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(fail(parent))?;
+    let name = dir.file_name().map_or("model".into(), |n| n.to_string_lossy().into_owned());
+    let (fresh, old) = (parent.join(format!(".{name}.new")), parent.join(format!(".{name}.old")));
+    for left_over in [&fresh, &old] {
+        if left_over.exists() {
+            fs::remove_dir_all(left_over).map_err(fail(left_over))?;
+        }
+    }
+    fs::create_dir(&fresh).map_err(fail(&fresh))?;
+    let (manifest, files) = bundle.files()?;
+    for (name, bytes) in files.iter().map(|(n, b)| (*n, b)).chain([(MANIFEST, &manifest)]) {
+        let path = fresh.join(name);
+        let mut file = fs::File::create(&path).map_err(fail(&path))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail(&path))?;
+    }
+    if exists {
+        fs::rename(dir, &old).map_err(fail(dir))?;
+    }
+    fs::rename(&fresh, dir).map_err(fail(dir))?;
+    if exists {
+        fs::remove_dir_all(&old).map_err(fail(&old))?;
+    }
+    Ok(model_id(&manifest))
+}
+
+fn is_bundle(dir: &Path) -> bool {
+    fs::read(dir.join(MANIFEST))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .is_some_and(|manifest| manifest.get("format").is_some_and(serde_json::Value::is_u64))
+}
+
+#[cfg(test)]
+mod tests;

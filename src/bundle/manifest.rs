@@ -1,0 +1,115 @@
+//! `manifest.json`: what a bundle is, where it comes from and how good it was.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::BundleError;
+use crate::triage::model::{Calibration, Target};
+
+/// The format that this version reads and writes.
+pub const FORMAT: u64 = 1;
+
+/// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
+/// version give the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u64,
+    /// The name that people gave this model.
+    pub version: String,
+    pub heads: Vec<HeadEntry>,
+    /// Targets that the data has labels for and the model does not tell, with the reason.
+    pub omitted: Vec<Omitted>,
+    pub training: TrainingFacts,
+    /// Of the test tickets, which neither fitting nor calibrating saw.
+    pub metrics: BTreeMap<Target, HeadMetrics>,
+    pub files: BTreeMap<String, FileSum>,
+}
+
+/// One head: lists are by label, in the order of `labels`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadEntry {
+    pub target: Target,
+    pub labels: Vec<String>,
+    /// Tickets that the head was fitted on.
+    pub tickets: Vec<u64>,
+    pub thresholds: Vec<f64>,
+    pub calibration: Calibration,
+    /// The smoothing that was chosen from the recipe's.
+    pub alpha: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Omitted {
+    pub target: Target,
+    pub why: String,
+}
+
+/// Where the model comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingFacts {
+    /// Of the data files one after the other, in the order given.
+    pub data_sha256: String,
+    pub rows: u64,
+    /// Rows that could not be used, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    pub fitted_on: u64,
+    pub calibrated_on: u64,
+    pub tested_on: u64,
+    /// Labels with too few tickets to learn, with their tickets.
+    pub too_small: BTreeMap<Target, BTreeMap<String, u64>>,
+    /// All settings, those left to their defaults included.
+    pub recipe: serde_json::Value,
+}
+
+/// How good a head was on test tickets. Shares are from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadMetrics {
+    pub tickets: u64,
+    pub accuracy: f64,
+    /// What always saying the most frequent label would reach.
+    pub majority: f64,
+    pub macro_f1: f64,
+    pub calibration_error: f64,
+    pub log_loss: f64,
+    pub brier: f64,
+    /// Share of the tickets at or above the threshold, and how many of those were right.
+    pub coverage: f64,
+    pub precision: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    pub sha256: String,
+    pub size: u64,
+}
+
+impl FileSum {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { sha256: hex(&Sha256::digest(bytes)), size: bytes.len() as u64 }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest; its format is looked at before anything else.
+    ///
+    /// # Errors
+    /// When it is damaged or of another format.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        let Format { format } = serde_json::from_slice(bytes).map_err(BundleError::Manifest)?;
+        if format != FORMAT {
+            return Err(BundleError::Format { found: format });
+        }
+        serde_json::from_slice(bytes).map_err(BundleError::Manifest)
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

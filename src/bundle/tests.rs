@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::triage::model::Calibration;
+
+fn bundle() -> Bundle {
+    let vocabulary = ["[UNK]", "vpn", "printer", "error"].map(String::from);
+    let head = HeadEntry {
+        target: Target::Category,
+        labels: vec!["Network".to_owned(), "Printing".to_owned()],
+        tickets: vec![3, 4],
+        thresholds: vec![0.8, 0.8],
+        calibration: Calibration { temperature: 1.5, exponent: 0.25 },
+        alpha: 0.1,
+    };
+    let mut bundle = Bundle {
+        manifest: Manifest {
+            format: FORMAT,
+            version: "test-1".to_owned(),
+            heads: vec![head],
+            omitted: vec![],
+            training: TrainingFacts {
+                data_sha256: "00".to_owned(),
+                rows: 7,
+                rejected: BTreeMap::new(),
+                fitted_on: 7,
+                calibrated_on: 0,
+                tested_on: 0,
+                too_small: BTreeMap::new(),
+                recipe: serde_json::json!({}),
+            },
+            metrics: BTreeMap::new(),
+            files: BTreeMap::new(),
+        },
+        tokenizer: definition::write(&vocabulary),
+        weights: vec![-1.5, -1.25, -0.5, -3.0, -3.0, -0.5, -1.0, -1.0],
+        log_priors: vec![vec![(3.0f64 / 7.0).ln(), (4.0f64 / 7.0).ln()]],
+        probes: vec![],
+        card: "# Test\n".to_owned(),
+    };
+    let model = bundle.assemble(ModelId::new("x")).unwrap();
+    let judged = model.judge(&mut Scratch::default(), "vpn", "error");
+    let confidence = judged.head(Target::Category).unwrap().confidence();
+    bundle.probes = vec![Probe {
+        subject: "vpn".to_owned(),
+        body: "error".to_owned(),
+        expect: vec![Expected {
+            target: Target::Category,
+            label: "Network".to_owned(),
+            confidence,
+        }],
+    }];
+    bundle
+}
+
+#[test]
+fn what_is_written_is_opened_with_the_same_scores() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    let id = write(&path, &bundle()).unwrap();
+    let opened = open(&path).unwrap();
+    assert_eq!(opened.id, id);
+    assert_eq!(opened.version, "test-1");
+    let direct = bundle().model().unwrap();
+    assert_eq!(direct.id, id);
+    assert_eq!(opened.weights(), direct.weights());
+    assert_eq!(opened.heads(), direct.heads());
+    // Over an older bundle, and nothing is left beside it.
+    write(&path, &bundle()).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(read(&path).unwrap().0.probes, bundle().probes);
+}
+
+#[test]
+fn other_directories_are_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
+    assert!(matches!(write(dir.path(), &bundle()), Err(BundleError::NotABundle { .. })));
+    fs::write(dir.path().join(MANIFEST), "{\"name\": \"some other manifest\"}").unwrap();
+    assert!(matches!(write(dir.path(), &bundle()), Err(BundleError::NotABundle { .. })));
+    assert!(dir.path().join("thesis.txt").exists());
+}
+
+#[test]
+fn every_byte_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    write(&path, &bundle()).unwrap();
+    for file in [TOKENIZER, WEIGHTS, PROBES, CARD] {
+        let file = path.join(file);
+        let original = fs::read(&file).unwrap();
+        for at in [0, original.len() / 2, original.len() - 1] {
+            let mut bytes = original.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, &bytes).unwrap();
+            assert!(matches!(open(&path), Err(BundleError::Checksum { .. })));
+        }
+        fs::write(&file, &original[..original.len() - 1]).unwrap();
+        assert!(matches!(open(&path), Err(BundleError::Size { .. })));
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(open(&path), Err(BundleError::Read { .. })));
+        fs::write(&file, &original).unwrap();
+    }
+    open(&path).unwrap();
+    let manifest = fs::read_to_string(path.join(MANIFEST)).unwrap();
+    let change = |from: &str, to: &str| {
+        assert!(manifest.contains(from), "{from}");
+        fs::write(path.join(MANIFEST), manifest.replacen(from, to, 1)).unwrap();
+        open(&path).unwrap_err()
+    };
+    assert!(matches!(change("\"format\": 1", "\"format\": 2"), BundleError::Format { found: 2 }));
+    assert!(matches!(change("\"format\": 1", "\"form\": 1"), BundleError::Manifest(_)));
+    assert!(matches!(change("weights.safetensors", "weights.bin"), BundleError::Unlisted { .. }));
+    assert!(matches!(
+        change("\"Printing\"", "\"Apples\""),
+        BundleError::Parts(ModelError::Order(_))
+    ));
+    assert!(matches!(change("\"Network\",", ""), BundleError::Weights(_)));
+    assert!(matches!(change("1.5", "0.1"), BundleError::ProbeFailed { probe: 1, .. }));
+}
+
+#[test]
+fn parts_that_are_not_numbers_or_do_not_fit_are_refused() {
+    let mut broken = bundle();
+    broken.weights[2] = f32::NAN;
+    assert!(matches!(broken.model(), Err(BundleError::Parts(ModelError::NotANumber { .. }))));
+    let mut broken = bundle();
+    broken.weights.extend([0.0, 0.0]);
+    assert!(matches!(broken.model(), Err(BundleError::Parts(ModelError::Weights { .. }))));
+    let mut broken = bundle();
+    broken.weights.pop();
+    assert!(matches!(broken.model(), Err(BundleError::Weights(_))));
+    let mut broken = bundle();
+    broken.probes[0].expect[0].label = "Printing".to_owned();
+    assert!(matches!(broken.model(), Err(BundleError::ProbeFailed { .. })));
+}
+
+#[test]
+fn a_missing_directory_says_what_to_do() {
+    let error = open(Path::new("no/such/model")).unwrap_err().to_string();
+    assert!(
+        error.contains("no/such/model/manifest.json") && error.contains("triaged train"),
+        "{error}"
+    );
+}

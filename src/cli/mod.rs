@@ -1,0 +1,126 @@
+//! The command line: what each command takes, and which file does it.
+
+mod check;
+mod classify;
+mod demo;
+mod explain;
+mod logging;
+mod model;
+mod run;
+mod schema;
+mod show;
+mod topics;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::service;
+use crate::triage::Triage;
+
+/// Ticket triage for service desks: Kafka in, a trained model, Kafka out, exactly once.
+#[derive(Parser)]
+#[command(name = "triaged", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the daemon: reads tickets, decides, writes decisions, until it is told to stop
+    Run(ConfigArgs),
+    /// Streams sample tickets through the route stage on an embedded log; needs no broker
+    Demo(demo::DemoArgs),
+    /// Writes each line of a file as a record to a topic of the configured log
+    Put(topics::PutArgs),
+    /// Prints the records of a topic of the configured log as JSON lines
+    Tail(topics::TailArgs),
+    /// Reads tickets as JSON lines and writes decisions as JSON lines
+    Classify(classify::ClassifyArgs),
+    /// Shows one ticket's decision with every word's weight
+    Explain(explain::ExplainArgs),
+    /// Checks the configuration, the model and how they fit; touches no network
+    Check(ConfigArgs),
+    /// Trains a model from labelled tickets
+    Train(model::TrainArgs),
+    /// Measures a model on labelled tickets
+    Evaluate(model::EvaluateArgs),
+    /// Prints the JSON Schema of tickets or decisions
+    Schema(schema::SchemaArgs),
+}
+
+/// Where the settings come from.
+#[derive(Args, Clone)]
+pub struct ConfigArgs {
+    /// The configuration file; without one the built-in defaults count
+    #[arg(long, value_name = "FILE", env = "TRIAGED_CONFIG")]
+    config: Option<PathBuf>,
+    /// Sets one value, after the file and the environment: --set kafka.workers=2
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config> {
+        Ok(Config::load(self.config.as_deref(), &self.sets)?)
+    }
+}
+
+/// Settings, and a model that may be another one than theirs.
+#[derive(Args)]
+struct ModelArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The model's bundle; without it the one in the configuration
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    fn load(&self) -> Result<(Config, Triage)> {
+        let mut config = self.config.load()?;
+        if let Some(model) = &self.model {
+            config.model_dir.clone_from(model);
+        }
+        let triage = service::triage(&config)?;
+        Ok((config, triage))
+    }
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Put(args) => topics::put(&args),
+        Command::Tail(args) => topics::tail(&args),
+        Command::Classify(args) => classify::classify(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Train(args) => model::train(&args),
+        Command::Evaluate(args) => model::evaluate(&args),
+        Command::Schema(args) => schema::schema(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("triaged: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `triaged … | head` closes our output early, which is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}

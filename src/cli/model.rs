@@ -1,0 +1,172 @@
+//! `triaged train` and `triaged evaluate`.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::bundle;
+use crate::train::recipe::Recipe;
+use crate::train::{Progress, data, evaluate, render, train as fit};
+
+/// Where labelled tickets are, and which columns matter.
+#[derive(Args)]
+struct DataArgs {
+    /// Labelled tickets: JSON lines, or CSV where the name ends in .csv; may be given more than once
+    #[arg(long = "data", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// A recipe, such as training/default.toml; the flags below override it
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    subject_column: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    body_column: Option<String>,
+    /// More than once for the levels of one taxonomy, from the top
+    #[arg(long, value_name = "NAME")]
+    category_column: Vec<String>,
+    #[arg(long, value_name = "NAME")]
+    priority_column: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    impact_column: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    urgency_column: Option<String>,
+}
+
+impl DataArgs {
+    fn recipe(&self) -> Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            Some(path) => Recipe::read(path)?,
+            None => Recipe::default(),
+        };
+        let columns = &mut recipe.columns;
+        for (column, flag) in [
+            (&mut columns.id, &self.id_column),
+            (&mut columns.subject, &self.subject_column),
+            (&mut columns.body, &self.body_column),
+            (&mut columns.priority, &self.priority_column),
+            (&mut columns.impact, &self.impact_column),
+            (&mut columns.urgency, &self.urgency_column),
+        ] {
+            if flag.is_some() {
+                column.clone_from(flag);
+            }
+        }
+        if !self.category_column.is_empty() {
+            columns.category.clone_from(&self.category_column);
+        }
+        Ok(recipe)
+    }
+}
+
+#[derive(Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// The directory for the model; a model that is there already is replaced
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The model's name and version, which every decision carries
+    #[arg(long, value_name = "TEXT")]
+    version_name: Option<String>,
+    /// Decides which tickets are held out
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn train(args: &TrainArgs) -> Result<()> {
+    let mut recipe = args.data.recipe()?;
+    if let Some(version) = &args.version_name {
+        recipe.version.clone_from(version);
+    }
+    if let Some(seed) = args.seed {
+        recipe.split.seed = seed;
+    }
+    let bar = Steps::new();
+    let (bundle, report) = fit(&args.data.files, &recipe, &mut |p| bar.show(p))?;
+    bar.done();
+    let id = bundle::write(&args.out, &bundle)?;
+    // What serves must be able to open it: find out now, not at three in the morning.
+    bundle::open(&args.out)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", render::report(&report))?;
+        writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
+    }
+    Ok(())
+}
+
+#[derive(Args)]
+pub struct EvaluateArgs {
+    /// The model's bundle
+    #[arg(long, value_name = "DIR", default_value = "models/default")]
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
+    let recipe = args.data.recipe()?;
+    let model = bundle::open(&args.model)?;
+    let bar = Steps::new();
+    let data = data::read(&args.data.files, &recipe, &mut |p| bar.show(p))?;
+    let evaluation = evaluate::evaluate(&model, &data.examples);
+    bar.done();
+    for (rejection, rows) in &data.rejected {
+        writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str())?;
+    }
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &evaluation)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", render::evaluation(&evaluation))?;
+    }
+    Ok(())
+}
+
+/// Progress on standard error, where that is a terminal.
+struct Steps(ProgressBar);
+
+impl Steps {
+    fn new() -> Self {
+        let target = if stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {human_pos} {eta}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    fn show(&self, progress: Progress) {
+        self.0.set_message(progress.step.as_str());
+        self.0.set_position(progress.done);
+        match progress.total {
+            Some(total) => self.0.set_length(total),
+            None => self.0.unset_length(),
+        }
+    }
+
+    fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}

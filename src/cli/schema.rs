@@ -1,0 +1,35 @@
+//! `triaged schema`: the contracts, generated from the types that are read and written.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::desk::TicketSchema;
+use crate::stage::event::DecisionSchema;
+
+#[derive(Args)]
+pub struct SchemaArgs {
+    /// Which contract
+    #[arg(value_enum, default_value_t = Contract::Ticket)]
+    contract: Contract,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Contract {
+    /// What arrives
+    Ticket,
+    /// What leaves: the data of routed and review events
+    Decision,
+}
+
+pub fn schema(args: &SchemaArgs) -> Result<()> {
+    let schema = match args.contract {
+        Contract::Ticket => schemars::schema_for!(TicketSchema),
+        Contract::Decision => schemars::schema_for!(DecisionSchema),
+    };
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &schema)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! `triaged put` and `triaged tail`: records in and out of the configured log, by hand.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write as _, stdin, stdout};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{ConfigArgs, logging};
+use crate::config::LogConfig;
+use crate::health::Stop;
+use crate::log::embedded::Store;
+use crate::log::kafka::tool::{self, Tail};
+use crate::log::{NewRecord, Record};
+use crate::service;
+
+/// Records that are written together.
+const CHUNK: usize = 500;
+
+#[derive(Args)]
+pub struct PutArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    topic: String,
+    /// One record a line; `-` is standard input. A line that is JSON with a `ticket_id` gets that
+    /// as its key
+    file: PathBuf,
+}
+
+pub fn put(args: &PutArgs) -> Result<()> {
+    let config = args.config.load()?;
+    logging::start(&config.logging);
+    let from = args.file.display().to_string();
+    let input: Box<dyn BufRead> = if from == "-" {
+        Box::new(BufReader::new(stdin()))
+    } else {
+        Box::new(BufReader::new(
+            File::open(&args.file).with_context(|| format!("cannot open {from}"))?,
+        ))
+    };
+    // The first line that cannot be read ends the input; what came before it is written.
+    let mut unreadable = None;
+    let mut records = lines_as_records(input).map_while(|line| match line {
+        Ok(record) => Some(record),
+        Err(error) => {
+            unreadable = Some(error);
+            None
+        }
+    });
+    let written = match &config.log {
+        LogConfig::Embedded(embedded) => {
+            let store = Store::open(&embedded.dir)?;
+            let mut written = 0;
+            loop {
+                let chunk: Vec<NewRecord> = records.by_ref().take(CHUNK).collect();
+                if chunk.is_empty() {
+                    break written;
+                }
+                store.put(&args.topic, &chunk)?;
+                written += chunk.len() as u64;
+            }
+        }
+        LogConfig::Kafka(kafka) => {
+            let put = tool::put(&service::kafka_settings(kafka, 0), &args.topic, records)?;
+            if let Some(error) = put.error {
+                bail!("{} records written, {} failed: {error}", put.written, put.failed);
+            }
+            put.written
+        }
+    };
+    eprintln!("{written} records written to {}", args.topic);
+    match unreadable {
+        Some(error) => Err(error).with_context(|| format!("cannot read {from} any further")),
+        None => Ok(()),
+    }
+}
+
+/// Every line that is not blank as a record.
+pub fn lines_as_records(input: impl BufRead) -> impl Iterator<Item = io::Result<NewRecord>> {
+    input.split(b'\n').filter_map(|line| {
+        let line = match line {
+            Ok(line) => line.trim_ascii().to_vec(),
+            Err(error) => return Some(Err(error)),
+        };
+        let record =
+            || NewRecord { key: key_of(&line), value: Some(line.clone()), ..NewRecord::default() };
+        (!line.is_empty()).then(|| Ok(record()))
+    })
+}
+
+fn key_of(line: &[u8]) -> Option<Vec<u8>> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    match value.get("ticket_id")? {
+        Value::String(id) => Some(id.clone().into_bytes()),
+        id @ Value::Number(_) => Some(id.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+#[derive(Args)]
+pub struct TailArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    topic: String,
+    /// Go on as new records come, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+    /// Stop after so many records
+    #[arg(long, short = 'n', value_name = "N")]
+    max: Option<usize>,
+    /// Print only the values, as they are
+    #[arg(long)]
+    values: bool,
+}
+
+pub fn tail(args: &TailArgs) -> Result<()> {
+    let config = args.config.load()?;
+    logging::start(&config.logging);
+    let mut left = args.max.unwrap_or(usize::MAX);
+    let mut failed = None;
+    let each = |record: Record| {
+        if left == 0 {
+            return ControlFlow::Break(());
+        }
+        left -= 1;
+        if let Err(e) = print(&record, args.values) {
+            failed = Some(e);
+            return ControlFlow::Break(());
+        }
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let stop = Stop::new();
+    match &config.log {
+        LogConfig::Embedded(embedded) => {
+            let follow = args.follow.then_some(&stop);
+            Store::open_existing(&embedded.dir)?.tail(&args.topic, 0, follow, each)?;
+        }
+        LogConfig::Kafka(kafka) => {
+            let what = Tail { from_beginning: true, follow: args.follow, max: None };
+            let settings = service::kafka_settings(kafka, 0);
+            tool::tail(&settings, &args.topic, what, &stop, each)?;
+        }
+    }
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+fn print(record: &Record, values: bool) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    if values {
+        out.write_all(record.value.as_deref().unwrap_or_default())?;
+    } else {
+        serde_json::to_writer(&mut out, &shown(record))?;
+    }
+    out.write_all(b"\n")
+}
+
+/// A record as JSON: a value that is JSON as it is, other text as a string, other bytes in base64.
+fn shown(record: &Record) -> Value {
+    let bytes = |bytes: &Option<Vec<u8>>| match bytes {
+        None => Value::Null,
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::String(text.to_owned()),
+            Err(_) => json!({ "base64": base64::engine::general_purpose::STANDARD.encode(bytes) }),
+        },
+    };
+    let value = record.value.as_deref().and_then(|v| serde_json::from_slice(v).ok());
+    let mut headers = Map::new();
+    for (name, value) in &record.headers {
+        headers.insert(name.to_string(), bytes(value));
+    }
+    json!({
+        "topic": &*record.origin.topic,
+        "partition": record.origin.partition,
+        "offset": record.origin.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "key": bytes(&record.key),
+        "headers": headers,
+        "value": value.unwrap_or_else(|| bytes(&record.value)),
+    })
+}

@@ -1,0 +1,324 @@
+//! From the configuration as written to checked settings.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::layers::Problem;
+use super::matrix::matrix;
+use super::{
+    AdminConfig, AsWritten, Config, EmbeddedConfig, KafkaConfig, KafkaSection, LogConfig,
+    LogFormat, LoggingConfig, PolicySection, RouteSection, Secret,
+};
+use crate::log::{Limit, kafka};
+use crate::stage::event::Mode;
+use crate::stage::route::RouteSettings;
+use crate::triage::policy::{Pattern, Policy, Route};
+use crate::triage::priority::Matrix;
+
+/// Problems found so far; checking goes on after each.
+#[derive(Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(&mut self, path: impl Into<String>, what: impl Into<String>) {
+        self.0.push(Problem::new(path, what));
+    }
+
+    /// A number within bounds, or the lower bound and a problem.
+    fn within<T: TryFrom<i64> + Default>(&mut self, path: &str, n: i64, low: i64, high: i64) -> T {
+        if !(low..=high).contains(&n) {
+            self.add(path, format!("must be between {low} and {high}, not {n}"));
+        }
+        T::try_from(n.clamp(low, high)).unwrap_or_default()
+    }
+
+    fn millis(&mut self, path: &str, n: i64, low: i64, high: i64) -> Duration {
+        Duration::from_millis(self.within(path, n, low, high))
+    }
+
+    fn share(&mut self, path: &str, x: f64) -> f64 {
+        if !(0.0..=1.0).contains(&x) {
+            self.add(path, format!("must be between 0 and 1, not {x}"));
+        }
+        x
+    }
+
+    /// A name that can be a topic, a part of one, or a metric label.
+    fn name(&mut self, path: &str, name: &str) -> Arc<str> {
+        let ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if name.is_empty() || name.len() > 200 || !name.chars().all(ok) {
+            self.add(path, "must be 1 to 200 of the characters a-z A-Z 0-9 . _ -");
+        }
+        name.into()
+    }
+}
+
+pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
+    let mut p = Problems::default();
+    let inputs = inputs(&written.topics.input, &mut p);
+    let route = RouteSettings {
+        routed: p.name("topics.routed", &written.topics.routed),
+        review: p.name("topics.review", &written.topics.review),
+        dead: p.name("topics.dead", &written.topics.dead),
+        topic_per_queue: written.topics.per_queue,
+        mode: mode(&written.output.mode, &mut p),
+        source: written.output.source,
+        max_input_bytes: p.within("limits.input_bytes", written.limits.input_bytes, 1, 1 << 30),
+        max_output_bytes: p.within(
+            "limits.output_bytes",
+            written.limits.output_bytes,
+            1000,
+            1 << 30,
+        ),
+    };
+    if route.source.trim().is_empty() {
+        p.add("output.source", "must not be empty: it names who wrote the events");
+    }
+    let batch = Limit {
+        records: p.within("batch.records", written.batch.records, 1, 100_000),
+        bytes: p.within("batch.bytes", written.batch.bytes, 1, 1 << 30),
+        linger: p.millis("batch.linger_ms", written.batch.linger_ms, 1, 10_000),
+    };
+    let log = match written.log.kind.as_str() {
+        "embedded" => LogConfig::Embedded(EmbeddedConfig {
+            dir: written.embedded.dir,
+            group: p.name("kafka.group", &written.kafka.group).to_string(),
+            retain: match p.within("embedded.retain_days", written.embedded.retain_days, 0, 36_500)
+            {
+                0 => None,
+                days => Some(Duration::from_secs(days * 86_400)),
+            },
+        }),
+        kind => {
+            if kind != "kafka" {
+                p.add("log.kind", "must be \"kafka\" or \"embedded\"");
+            }
+            LogConfig::Kafka(kafka(written.kafka, &mut p))
+        }
+    };
+    let matrix = matrix(written.priority, &mut p);
+    let policy = policy(written.policy, matrix, &mut p);
+    outputs_apart_from_inputs(&inputs, &route, &policy, &mut p);
+    let admin = AdminConfig {
+        listen: written.admin.listen.parse().unwrap_or_else(|_| {
+            p.add("admin.listen", "must be an address and a port, such as 127.0.0.1:9464");
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        }),
+        stuck_after: p.millis(
+            "admin.stuck_after_ms",
+            written.admin.stuck_after_ms,
+            1000,
+            3_600_000,
+        ),
+        stalled_after: p.millis(
+            "admin.stalled_after_ms",
+            written.admin.stalled_after_ms,
+            1000,
+            3_600_000,
+        ),
+    };
+    let grace = p.millis("shutdown.grace_ms", written.shutdown.grace_ms, 0, 600_000);
+    let logging = LoggingConfig {
+        format: match written.logging.format.as_str() {
+            "auto" => LogFormat::Auto,
+            "json" => LogFormat::Json,
+            "text" => LogFormat::Text,
+            _ => {
+                p.add("logging.format", "must be \"auto\", \"json\" or \"text\"");
+                LogFormat::Auto
+            }
+        },
+        level: written.logging.level,
+    };
+    if logging.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
+        p.add("logging.level", "must be a level or filter directives, such as \"info\"");
+    }
+    if !p.0.is_empty() {
+        return Err(p.0);
+    }
+    Ok(Config {
+        log,
+        inputs,
+        route,
+        batch,
+        model_dir: written.model.dir,
+        policy,
+        admin,
+        grace,
+        logging,
+    })
+}
+
+fn inputs(names: &[String], p: &mut Problems) -> Vec<Arc<str>> {
+    if names.is_empty() {
+        p.add("topics.input", "must name at least one topic");
+    }
+    let mut inputs: Vec<Arc<str>> = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let name = p.name(&format!("topics.input[{i}]"), name);
+        if inputs.contains(&name) {
+            p.add(format!("topics.input[{i}]"), "is named twice");
+        }
+        inputs.push(name);
+    }
+    inputs
+}
+
+fn mode(text: &str, p: &mut Problems) -> Mode {
+    match text {
+        "binary" => Mode::Binary,
+        "structured" => Mode::Structured,
+        _ => {
+            p.add("output.mode", "must be \"binary\" or \"structured\"");
+            Mode::Binary
+        }
+    }
+}
+
+/// A topic that is both read and written would feed the stage its own outputs for ever.
+fn outputs_apart_from_inputs(
+    inputs: &[Arc<str>],
+    route: &RouteSettings,
+    policy: &Policy,
+    p: &mut Problems,
+) {
+    let outputs = route.output_topics(&policy.queues());
+    for topic in &outputs {
+        if inputs.contains(topic) {
+            p.add("topics", format!("{topic} is both an input and an output"));
+        }
+    }
+    let mut sorted = outputs.clone();
+    sorted.sort();
+    sorted.dedup();
+    if sorted.len() != outputs.len() {
+        p.add("topics", "routed, review and dead must be different topics");
+    }
+}
+
+fn kafka(section: KafkaSection, p: &mut Problems) -> KafkaConfig {
+    if section.brokers.trim().is_empty() {
+        p.add("kafka.brokers", "must name at least one host:port");
+    }
+    let group = p.name("kafka.group", &section.group);
+    let instance = if section.name.is_empty() { hostname() } else { Some(section.name) };
+    let instance = instance.unwrap_or_else(|| {
+        p.add("kafka.name", "is empty and the host has no name: give this instance a stable one");
+        String::from("x")
+    });
+    let instance = p.name("kafka.name", &instance);
+    if !["none", "gzip", "snappy", "lz4", "zstd"].contains(&section.compression.as_str()) {
+        p.add("kafka.compression", "must be none, gzip, snappy, lz4 or zstd");
+    }
+    let session = p.millis("kafka.session_timeout_ms", section.session_timeout_ms, 3000, 600_000);
+    let max_poll =
+        p.millis("kafka.max_poll_interval_ms", section.max_poll_interval_ms, 10_000, 86_400_000);
+    if max_poll < session {
+        p.add("kafka.max_poll_interval_ms", "must not be less than kafka.session_timeout_ms");
+    }
+    let mut properties = BTreeMap::new();
+    for (key, value) in section.properties {
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(n) => n.to_string(),
+            toml::Value::Boolean(b) => b.to_string(),
+            toml::Value::Float(x) => x.to_string(),
+            _ => {
+                p.add(format!("kafka.properties.{key}"), "must be a string");
+                continue;
+            }
+        };
+        properties.insert(key, Secret::new(text));
+    }
+    for (key, value) in section.secrets {
+        match secret(&value) {
+            Ok(secret) => {
+                properties.insert(key, secret);
+            }
+            Err(what) => p.add(format!("kafka.secrets.{key}"), what),
+        }
+    }
+    for (key, value) in &properties {
+        if let Some(why) = kafka::refused_property(key, value.reveal()) {
+            p.add(format!("kafka.properties.{key}"), format!("is refused: {why}"));
+        }
+    }
+    KafkaConfig {
+        brokers: section.brokers,
+        name: format!("{group}-{instance}"),
+        group: group.to_string(),
+        workers: p.within("kafka.workers", section.workers, 1, 256),
+        session_timeout: session,
+        max_poll_interval: max_poll,
+        transaction_timeout: p.millis(
+            "kafka.transaction_timeout_ms",
+            section.transaction_timeout_ms,
+            5000,
+            900_000,
+        ),
+        compression: section.compression,
+        properties,
+    }
+}
+
+fn hostname() -> Option<String> {
+    let from_env = std::env::var("HOSTNAME").ok();
+    let name = from_env.or_else(|| std::fs::read_to_string("/etc/hostname").ok())?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Fetches a secret from where the configuration says; the message never shows a value.
+fn secret(from: &toml::Value) -> Result<Secret, String> {
+    let one = from.as_table().filter(|t| t.len() == 1).and_then(|t| t.iter().next());
+    match one {
+        Some((kind, toml::Value::String(name))) if kind == "env" => std::env::var(name)
+            .map(Secret::new)
+            .map_err(|_| format!("the environment variable {name} is not set")),
+        Some((kind, toml::Value::String(path))) if kind == "file" => std::fs::read_to_string(path)
+            .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
+            .map_err(|e| format!("cannot read {path}: {e}")),
+        _ => Err(String::from("must be { env = \"NAME\" } or { file = \"PATH\" }")),
+    }
+}
+
+fn policy(section: PolicySection, matrix: Matrix, p: &mut Problems) -> Policy {
+    if section.version.trim().is_empty() {
+        p.add("policy.version", "must not be empty: it goes into every event");
+    }
+    let routes = section.routes.into_iter().enumerate();
+    let routes = routes.map(|(i, route)| self::route(i, route, &matrix, p)).collect();
+    Policy {
+        version: section.version.into(),
+        default_queue: p.name("policy.default_queue", &section.default_queue),
+        min_confidence: p.share("policy.min_confidence", section.min_confidence),
+        min_margin: p.share("policy.min_margin", section.min_margin),
+        min_known_words: p.within("policy.min_known_words", section.min_known_words, 0, 10_000),
+        max_unknown_share: p.share("policy.max_unknown_share", section.max_unknown_share),
+        matrix,
+        routes,
+    }
+}
+
+fn route(i: usize, section: RouteSection, matrix: &Matrix, p: &mut Problems) -> Route {
+    let path = format!("policy.routes[{i}]");
+    let mut priority = Vec::new();
+    for name in &section.priority {
+        match matrix.priority(name) {
+            Some(index) => priority.push(index),
+            None => {
+                let known = matrix.priorities.join(", ");
+                p.add(format!("{path}.priority"), format!("{name} is not one of {known}"));
+            }
+        }
+    }
+    Route {
+        category: section.category.iter().map(|c| Pattern::new(c)).collect(),
+        priority,
+        source: section.source,
+        language: section.language,
+        queue: p.name(&format!("{path}.queue"), &section.queue),
+    }
+}

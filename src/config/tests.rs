@@ -1,0 +1,172 @@
+use super::{Config, ConfigError, LogConfig, layers};
+
+fn problems(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Vec<String> {
+    let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    match Config::from_layers(Some(file), env, &sets) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Problems(problems)) => {
+            problems.iter().map(std::string::ToString::to_string).collect()
+        }
+        Err(e) => vec![e.to_string()],
+    }
+}
+
+fn load(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Config {
+    let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    Config::from_layers(Some(file), env, &sets).expect("a good configuration")
+}
+
+fn kafka(config: &Config) -> &super::KafkaConfig {
+    match &config.log {
+        LogConfig::Kafka(kafka) => kafka,
+        LogConfig::Embedded(_) => panic!("not kafka"),
+    }
+}
+
+#[test]
+fn the_reference_is_a_good_configuration() {
+    assert!(!layers::reference().is_empty());
+    let config = load("", &[], &[]);
+    assert_eq!(&*config.inputs[0], "tickets.new");
+    assert_eq!(config.batch.records, 500);
+}
+
+#[test]
+fn later_layers_win() {
+    let file = "[kafka]\nworkers = 2\ngroup = \"file\"\nbrokers = \"file:1\"";
+    let env = [("TRIAGED_KAFKA__WORKERS", "3"), ("TRIAGED_KAFKA__GROUP", "env")];
+    let config = load(file, &env, &["kafka.workers=4"]);
+    let kafka = kafka(&config);
+    assert_eq!((kafka.workers, kafka.group.as_str(), kafka.brokers.as_str()), (4, "env", "file:1"));
+    let config = load("", &[("TRIAGED_TOPICS__INPUT", "a, b")], &[]);
+    assert_eq!(config.inputs.len(), 2);
+}
+
+#[test]
+fn all_problems_are_listed_at_once_with_their_paths() {
+    let file = r#"
+        surprise = 1
+        [kafka]
+        worker = 2
+        workers = "two"
+        [[policy.routes]]
+        categories = ["a"]
+        [priority.matrices.own]
+        impacts = 7
+        [batch]
+        records = true
+    "#;
+    let found = problems(file, &[("TRIAGED_NO__SUCH", "1")], &["batch.linger_ms=soon", "x"]);
+    for path in [
+        "surprise: is not a setting",
+        "kafka.worker: is not a setting",
+        "kafka.workers: must be of type integer, not string",
+        "policy.routes[0].categories: is not a setting",
+        "policy.routes[0].queue: is missing",
+        "priority.matrices.own.impacts: must be of type array",
+        "priority.matrices.own.rows: is missing",
+        "batch.records: must be of type integer",
+        "no.such (from TRIAGED_NO__SUCH): is not a setting",
+        "batch.linger_ms: must be of type integer",
+        "x: --set takes section.key=value",
+    ] {
+        assert!(found.iter().any(|p| p.starts_with(path)), "{path} is not among {found:#?}");
+    }
+}
+
+#[test]
+fn values_are_checked_all_at_once() {
+    let file = r#"
+        [log]
+        kind = "carrier pigeon"
+        [topics]
+        input = ["a", "a", "tickets.routed", "with space"]
+        [policy]
+        min_confidence = 1.5
+        default_queue = "Köln"
+        [[policy.routes]]
+        category = ["*"]
+        priority = ["P9"]
+        queue = "q"
+        [priority.matrices.itil]
+        rows = [["P1"], ["P2", "P3", "P4"], ["P3", "P4", "P7"]]
+        default_impact = "none"
+        [admin]
+        listen = "here"
+        [kafka.properties]
+        "enable.auto.commit" = "true"
+        [kafka.secrets]
+        "sasl.password" = "in the open"
+    "#;
+    let found = problems(file, &[], &["batch.records=0"]);
+    for path in [
+        "log.kind",
+        "topics.input[1]: is named twice",
+        "topics: tickets.routed is both an input and an output",
+        "topics.input[3]",
+        "policy.min_confidence",
+        "policy.default_queue",
+        "policy.routes[0].priority: P9 is not one of P1",
+        "priority.matrices.itil.rows[0]: must have one entry",
+        "priority.matrices.itil.rows[2]: P7 is not a priority",
+        "priority.matrices.itil.default_impact",
+        "admin.listen",
+        "kafka.properties.enable.auto.commit: is refused",
+        "kafka.secrets.sasl.password: must be",
+        "batch.records: must be between 1",
+    ] {
+        assert!(found.iter().any(|p| p.starts_with(path)), "{path} is not among {found:#?}");
+    }
+    assert!(!found.iter().any(|p| p.contains("in the open")), "a secret was printed");
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_printed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("password");
+    std::fs::write(&path, "hunter2\n").expect("a file");
+    let file = format!("[kafka.secrets]\n\"sasl.password\" = {{ file = {path:?} }}");
+    let config = load(&file, &[], &[]);
+    assert_eq!(kafka(&config).properties["sasl.password"].reveal(), "hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let missing = "[kafka.secrets]\n\"sasl.password\" = { file = \"/nowhere\" }";
+    assert!(problems(missing, &[], &[])[0].starts_with("kafka.secrets.sasl.password: cannot read"));
+    let unset = "[kafka.secrets]\n\"sasl.password\" = { env = \"TRIAGED_SURELY_UNSET\" }";
+    assert!(problems(unset, &[], &[])[0].contains("is not set"));
+}
+
+#[test]
+fn properties_pass_through_any_layer() {
+    let file = "[kafka.properties]\n\"security.protocol\" = \"plaintext\"\n\"fetch.min.bytes\" = 2";
+    let config = load(file, &[], &["kafka.properties.socket.keepalive.enable=true"]);
+    let properties = &kafka(&config).properties;
+    assert_eq!(properties["security.protocol"].reveal(), "plaintext");
+    assert_eq!(properties["fetch.min.bytes"].reveal(), "2");
+    assert_eq!(properties["socket.keepalive.enable"].reveal(), "true");
+}
+
+#[test]
+fn a_matrix_of_ones_own() {
+    let file = r#"
+        [priority]
+        matrix = "own"
+        [priority.matrices.own]
+        impacts = ["all", "one"]
+        urgencies = ["now", "later"]
+        priorities = ["urgent", "normal"]
+        rows = [["urgent", "normal"], ["normal", "normal"]]
+        default_impact = "one"
+        default_urgency = "later"
+        [[policy.routes]]
+        category = ["*"]
+        priority = ["Urgent"]
+        queue = "oncall"
+    "#;
+    let config = load(file, &[], &[]);
+    let matrix = &config.policy.matrix;
+    assert_eq!(matrix.cells, [[0, 1], [1, 1]]);
+    assert_eq!(matrix.impact.index("ALL "), Some(0));
+    assert_eq!(config.policy.routes[0].priority, [0]);
+}

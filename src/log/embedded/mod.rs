@@ -1,0 +1,333 @@
+//! The log in one file, without a broker: SQLite in write-ahead mode, every commit on disk before
+//! it counts. `triaged put` and `triaged tail` may use the file while the service runs.
+//!
+//! Every topic has one partition, 0. Two processes of one group do not share work: the positions
+//! are compared as they are set, so that the slower one's batch is aborted and nothing doubles.
+
+mod error;
+mod records;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+pub use self::error::StoreError;
+use self::records::{Appender, weight};
+use self::store::longer;
+pub use self::store::{FILE, Store};
+use super::{
+    AbortReason, Batch, Limit, Log, LogError, NewRecord, Outgoing, Record, TopicPartition,
+};
+use crate::health::{Stop, WorkerHealth};
+use crate::metrics::Metrics;
+
+/// How often old records are looked for, and how many go at once so that nobody waits long.
+const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+const RETENTION_CHUNK: usize = 5_000;
+
+/// Where an [`EmbeddedLog`] reads and writes.
+#[derive(Clone, Debug)]
+pub struct EmbeddedSettings {
+    /// The directory of the file; made if there is none.
+    pub dir: PathBuf,
+    /// Whose positions these are.
+    pub group: String,
+    pub inputs: Vec<Arc<str>>,
+    /// Made at the start, so that readers find them.
+    pub outputs: Vec<Arc<str>>,
+    /// Records older than this go once every group has passed them; `None` keeps all.
+    pub retention: Option<Duration>,
+}
+
+struct Input {
+    topic: Arc<str>,
+    id: i64,
+    /// What the file says, as far as we know: what a commit compares with.
+    committed: i64,
+    /// What is read next.
+    at: i64,
+}
+
+/// One worker's log in the file.
+pub struct EmbeddedLog {
+    store: Store,
+    group: String,
+    inputs: Vec<Input>,
+    /// Which input is read first; moves on, so that a flood in one does not starve the others.
+    first: usize,
+    idle: Duration,
+    retention: Option<Duration>,
+    retain_at: Instant,
+    metrics: Arc<Metrics>,
+    health: Arc<WorkerHealth>,
+    worker: String,
+    stop: Stop,
+}
+
+impl EmbeddedLog {
+    /// Opens the file and reads on from the group's positions; a new group starts at the
+    /// earliest records.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or is not ours; the message says what to do.
+    pub fn open(
+        settings: EmbeddedSettings,
+        metrics: Arc<Metrics>,
+        health: Arc<WorkerHealth>,
+        worker: usize,
+        stop: Stop,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(&settings.dir)?;
+        for output in &settings.outputs {
+            store.topic(output)?;
+        }
+        let mut inputs = Vec::new();
+        for topic in settings.inputs {
+            inputs.push(Input { id: store.topic(&topic)?, topic, committed: 0, at: 0 });
+        }
+        health.connected(true);
+        health.assigned(inputs.len());
+        let worker = worker.to_string();
+        metrics
+            .assigned_partitions
+            .with_label_values(&[&worker])
+            .set(i64::try_from(inputs.len()).unwrap_or(i64::MAX));
+        let mut log = Self {
+            store,
+            group: settings.group,
+            inputs,
+            first: 0,
+            idle: Duration::ZERO,
+            retention: settings.retention,
+            retain_at: Instant::now(),
+            metrics,
+            health,
+            worker,
+            stop,
+        };
+        let positions = log.patiently(|| log.positions())?.unwrap_or_default();
+        log.rewind(&positions);
+        Ok(log)
+    }
+
+    fn positions(&self) -> Result<Vec<i64>, StoreError> {
+        self.store
+            .sql(|c| self.inputs.iter().map(|input| position(c, &self.group, input.id)).collect())
+    }
+
+    /// Reads on from the committed positions.
+    fn rewind(&mut self, committed: &[i64]) {
+        for (input, committed) in self.inputs.iter_mut().zip(committed) {
+            input.committed = *committed;
+            input.at = *committed;
+        }
+    }
+
+    /// Runs `work` until the file is not locked by others; `None` if there is no time for that.
+    fn patiently<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        loop {
+            self.health.turned();
+            match work() {
+                Err(busy @ StoreError::Busy { .. }) => {
+                    if self.stop.overdue() {
+                        return Ok(None);
+                    }
+                    tracing::warn!(%busy, "waiting");
+                }
+                other => return other.map(Some),
+            }
+        }
+    }
+
+    fn read(&self, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        let mut taken: Vec<Record> = Vec::new();
+        let mut bytes = 0_usize;
+        for i in 0..self.inputs.len() {
+            let input = &self.inputs[(self.first + i) % self.inputs.len()];
+            let room = limit.records.saturating_sub(taken.len());
+            let bytes_left = limit.bytes.saturating_sub(bytes);
+            if room == 0 || bytes_left == 0 {
+                break;
+            }
+            let more = self
+                .store
+                .sql(|c| records::read(c, input.id, &input.topic, input.at, room, bytes_left))?;
+            bytes = more.iter().map(weight).fold(bytes, usize::saturating_add);
+            taken.extend(more);
+        }
+        Ok(taken)
+    }
+
+    /// Tells how much there is that is not committed.
+    fn measure(&self) -> Result<(), StoreError> {
+        let mut total = 0;
+        for input in &self.inputs {
+            let end: i64 = self.store.sql(|c| {
+                c.prepare_cached("SELECT next FROM topics WHERE id = ?1")?
+                    .query_row([input.id], |row| row.get(0))
+            })?;
+            let lag = (end - input.committed).max(0);
+            total += lag;
+            self.metrics.lag_messages.with_label_values(&[&*input.topic, &*self.worker]).set(lag);
+        }
+        self.health.lag(total);
+        Ok(())
+    }
+
+    /// Waits until `deadline` or until somebody wrote after `version`; says which.
+    fn wait(&mut self, version: i64, deadline: Instant) -> Result<bool, StoreError> {
+        loop {
+            self.health.turned();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.requested() {
+                return Ok(false);
+            }
+            self.idle = longer(self.idle);
+            std::thread::sleep(left.min(self.idle));
+            if self.store.version()? != version {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn take(&mut self, limit: Limit) -> Result<Batch, StoreError> {
+        self.retain_when_due()?;
+        let deadline = Instant::now() + limit.linger;
+        loop {
+            // Asked before reading: what is written in between then counts as new.
+            let version = self.store.version()?;
+            self.measure()?;
+            let records = self.read(limit)?;
+            if !records.is_empty() {
+                self.idle = Duration::ZERO;
+                self.first = (self.first + 1) % self.inputs.len();
+                let batch = Batch::of(records);
+                for input in &mut self.inputs {
+                    input.at = upto(&batch, &input.topic).unwrap_or(input.at);
+                }
+                return Ok(batch);
+            }
+            if !self.wait(version, deadline)? {
+                return Ok(Batch::default());
+            }
+        }
+    }
+
+    fn retain_when_due(&mut self) -> Result<(), StoreError> {
+        let Some(age) = self.retention else { return Ok(()) };
+        if Instant::now() < self.retain_at {
+            return Ok(());
+        }
+        let removed = self.store.retain(age, RETENTION_CHUNK)?;
+        if removed < RETENTION_CHUNK {
+            self.retain_at = Instant::now() + RETENTION_EVERY;
+        }
+        if removed > 0 {
+            tracing::info!(removed, "old records removed");
+        }
+        Ok(())
+    }
+
+    /// One transaction: the outputs, and the positions if they are still where we took them
+    /// from. `false`, and nothing written, if they are not.
+    fn write(&self, batch: &Batch, outputs: &[(Arc<str>, NewRecord)]) -> Result<bool, StoreError> {
+        self.store.sql(|c| {
+            let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
+            for input in &self.inputs {
+                let Some(next) = upto(batch, &input.topic) else { continue };
+                let moved = transaction
+                    .prepare_cached(
+                        "UPDATE positions SET next = ?4 \
+                         WHERE consumer_group = ?1 AND topic = ?2 AND next = ?3",
+                    )?
+                    .execute((&self.group, input.id, input.committed, next))?;
+                if moved == 0 {
+                    return Ok(false);
+                }
+            }
+            let mut appender = Appender::new(&transaction);
+            for (topic, record) in outputs {
+                appender.append(topic, record)?;
+            }
+            appender.finish()?;
+            transaction.commit()?;
+            Ok(true)
+        })
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn next(&mut self, limit: Limit) -> Result<Batch, LogError> {
+        loop {
+            match self.take(limit) {
+                Err(StoreError::Busy { .. }) if !self.stop.requested() => self.health.turned(),
+                Err(StoreError::Busy { .. }) => return Ok(Batch::default()),
+                other => return other.map_err(fatal),
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+        let outputs: Vec<_> =
+            outputs.into_iter().map(|o| (Arc::clone(&o.topic), o.into_parts().0)).collect();
+        let reason = match self.patiently(|| self.write(batch, &outputs)) {
+            Ok(Some(true)) => {
+                for input in &mut self.inputs {
+                    input.committed = upto(batch, &input.topic).unwrap_or(input.committed);
+                }
+                return Ok(());
+            }
+            Ok(Some(false)) => AbortReason::Rebalance,
+            Ok(None) => AbortReason::Shutdown,
+            Err(StoreError::TooLarge { .. }) => AbortReason::RecordRefused,
+            Err(other) => return Err(fatal(other)),
+        };
+        match self.patiently(|| self.positions()).map_err(fatal)? {
+            Some(positions) => self.rewind(&positions),
+            None => return Err(LogError::Aborted(AbortReason::Shutdown)),
+        }
+        Err(LogError::Aborted(reason))
+    }
+
+    fn close(self: Box<Self>) {
+        self.health.unassigned();
+    }
+}
+
+fn fatal(error: StoreError) -> LogError {
+    LogError::Fatal(error.to_string())
+}
+
+fn upto(batch: &Batch, topic: &Arc<str>) -> Option<i64> {
+    let tp = TopicPartition { topic: Arc::clone(topic), partition: 0 };
+    batch.upto.get(&tp).map(|next| next.get())
+}
+
+/// The group's position in a topic; a new group starts at the topic's earliest record.
+fn position(connection: &Connection, group: &str, topic: i64) -> rusqlite::Result<i64> {
+    let find = || {
+        connection
+            .prepare_cached("SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2")?
+            .query_row((group, topic), |row| row.get(0))
+            .optional()
+    };
+    if let Some(next) = find()? {
+        return Ok(next);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO positions (consumer_group, topic, next)
+             SELECT ?1, id, coalesce((SELECT min(offset) FROM records WHERE topic = id), next)
+             FROM topics WHERE id = ?2 ON CONFLICT DO NOTHING",
+        )?
+        .execute((group, topic))?;
+    find()?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}

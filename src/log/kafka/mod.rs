@@ -1,0 +1,207 @@
+//! The log on Kafka: the only place that names rdkafka.
+//!
+//! A batch and its positions are committed in one transaction. A plain consume-transform-produce
+//! loop keeps that promise through crashes of either side, and breaks it silently in two ways:
+//!
+//! * *A late request.* The connection breaks while a transaction ends, librdkafka repeats the
+//!   request on a new connection and says Ok, and the first request reaches the broker later, in
+//!   the middle of the next transaction, which it commits or aborts. So a producer that saw a
+//!   connection break, or that had to repeat a call, is replaced before its next transaction:
+//!   the new one's epoch shuts the old request out (`writer`, `recover`).
+//! * *A rebalance within a batch.* Records are polled, their partition is given away by a later
+//!   poll, and the commit carries the new generation, so the broker accepts positions that are
+//!   not ours any more. So records of revoked partitions are dropped after each poll (`reader`).
+//!
+//! One thread a worker; no transactional call within a callback; every wait in slices that show
+//! signs of life. What leaves [`Log::commit`] as `Aborted` is rewound; how long to wait before the
+//! next attempt is the caller's to say.
+
+mod admin;
+mod classify;
+mod context;
+mod lag;
+mod reader;
+mod record;
+mod recover;
+mod settings;
+pub mod tool;
+mod wait;
+mod writer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::reader::{Broken, Reader};
+pub use self::settings::{Defences, KafkaSettings, refused_property};
+use self::wait::{Backoff, Patience};
+use self::writer::{Trouble, Writer};
+use super::{AbortReason, Batch, Limit, Log, LogError, Outgoing, watchdog};
+use crate::health::{Stop, WorkerHealth};
+use crate::metrics::{Metrics, RecreateReason};
+
+/// One worker's log on Kafka.
+pub struct KafkaLog {
+    settings: KafkaSettings,
+    metrics: Arc<Metrics>,
+    patience: Patience,
+    worker: usize,
+    /// Absent only while a new one is made.
+    reader: Option<Reader>,
+    writer: Option<Writer>,
+    /// The consumer is to be replaced before it is used again.
+    rebuild: bool,
+    /// When producers were lost for good, to see a worker that fights another one.
+    lost_producers: VecDeque<Instant>,
+    recreations: Backoff,
+    last_recreation: Option<Instant>,
+}
+
+impl KafkaLog {
+    /// Connects, checks that all topics exist and takes over the worker's name. Waits for
+    /// brokers that cannot be reached until `stop` is requested.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] for what waiting will not mend: a refused property, missing topics,
+    /// refused credentials. [`LogError::Aborted`] if `stop` came first.
+    pub fn new(
+        settings: KafkaSettings,
+        metrics: Arc<Metrics>,
+        health: Arc<WorkerHealth>,
+        worker: usize,
+        stop: Stop,
+    ) -> Result<Self, LogError> {
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(LogError::Fatal(problems.join("; ")));
+        }
+        let patience = Patience { health, stop };
+        let reader = Reader::open(&settings, &metrics, &patience, worker).map_err(unusable)?;
+        let topics: Vec<_> =
+            settings.inputs.iter().chain(&settings.outputs).map(Arc::clone).collect();
+        admin::wait_for_topics(reader.consumer(), &settings.brokers, &topics, &patience)?;
+        let mut log = Self {
+            settings,
+            metrics,
+            patience,
+            worker,
+            reader: None,
+            writer: None,
+            rebuild: false,
+            lost_producers: VecDeque::new(),
+            recreations: Backoff::new(Duration::from_millis(20), Duration::from_secs(2)),
+            last_recreation: None,
+        };
+        // Before the group assigns anything: taking over the name ends an old transaction, whose
+        // positions would otherwise be waited for.
+        log.open_writer()?;
+        reader.subscribe().map_err(unusable)?;
+        log.reader = Some(reader);
+        tracing::info!(
+            name = log.settings.name,
+            group = log.settings.group,
+            inputs = log.settings.inputs.join(", "),
+            "connected to Kafka"
+        );
+        Ok(log)
+    }
+
+    fn attempt(&mut self, batch: &Batch, outputs: &[Outgoing]) -> Result<(), Trouble> {
+        let (Some(reader), Some(writer)) = (&self.reader, &mut self.writer) else {
+            return Err(Trouble::NotBegun(AbortReason::Unknown));
+        };
+        let guarded = self.settings.defences.rebalances;
+        if guarded && !reader.holds(&batch.upto) {
+            return Err(Trouble::NotBegun(AbortReason::Rebalance));
+        }
+        let positions =
+            reader::list(&batch.upto).map_err(|_| Trouble::NotBegun(AbortReason::Offsets))?;
+        writer.begin()?;
+        writer.send_all(outputs, &self.patience)?;
+        if guarded && !reader.holds(&batch.upto) {
+            return Err(Trouble::Abort(AbortReason::Rebalance));
+        }
+        let group = reader.group().ok_or(Trouble::Abort(AbortReason::Offsets))?;
+        writer.send_offsets(&positions, &group, &self.patience)?;
+        writer.commit(&self.patience)
+    }
+}
+
+impl Log for KafkaLog {
+    fn next(&mut self, limit: Limit) -> Result<Batch, LogError> {
+        loop {
+            if self.patience.stop.requested() {
+                return Ok(Batch::default());
+            }
+            match self.prepare() {
+                // Whatever it was, the reader now stands where the broker says.
+                Ok(()) | Err(LogError::Aborted(_)) => {}
+                Err(fatal) => return Err(fatal),
+            }
+            let Some(reader) = &mut self.reader else { continue };
+            match reader.next(limit) {
+                Ok(batch) => return Ok(batch),
+                Err(Broken::Rebuild(error)) => {
+                    tracing::warn!(%error, "the consumer is lost; a new one takes its place");
+                    self.rebuild = true;
+                    self.patience.sleep(Duration::from_secs(1));
+                }
+                Err(Broken::Denied(error)) => {
+                    return Err(admin::denied(&self.settings.brokers, &error));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+        self.prepare()?;
+        let result = match self.attempt(batch, &outputs) {
+            Ok(()) => {
+                if let Some(reader) = &mut self.reader {
+                    reader.advance(&batch.upto);
+                }
+                Ok(())
+            }
+            Err(trouble) => self.recover(batch, trouble),
+        };
+        match &result {
+            Ok(()) => self.patience.health.connected(true),
+            Err(LogError::Aborted(reason)) => {
+                tracing::debug!(reason = reason.as_str(), "the batch was aborted");
+            }
+            Err(LogError::Fatal(_)) => {}
+        }
+        result
+    }
+
+    fn close(mut self: Box<Self>) {
+        // Nothing is open: what was committed is committed, so hanging here must not keep a
+        // restart waiting.
+        watchdog::within(Duration::from_secs(5), "closing the Kafka clients", 0, || {
+            self.reader = None;
+            self.writer = None;
+        });
+    }
+}
+
+impl KafkaLog {
+    fn permissions(&self) -> String {
+        format!(
+            "Kafka does not authorise this service: it needs Write and Describe on the topics {}, \
+             Write and Describe on the transactional id {}, Read on the group {} and on the \
+             topics {}",
+            self.settings.outputs.join(", "),
+            self.settings.name,
+            self.settings.group,
+            self.settings.inputs.join(", ")
+        )
+    }
+
+    fn count(&self, reason: RecreateReason) {
+        self.metrics.producer_recreations.with_label_values(&[reason.as_str()]).inc();
+    }
+}
+
+fn unusable(error: rdkafka::error::KafkaError) -> LogError {
+    LogError::Fatal(format!("Kafka's client library does not accept the configuration: {error}"))
+}

@@ -1,0 +1,269 @@
+//! The consumer: batches that no rebalance crossed, rewinding, and lag.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::ConsumerEvents;
+use super::lag;
+use super::record::record;
+use super::settings::KafkaSettings;
+use super::wait::Patience;
+use crate::log::{Batch, Limit, NextOffset, Positions, Record, TopicPartition};
+use crate::metrics::{Metrics, unix_seconds};
+
+/// The longest that one poll blocks.
+const SLICE: Duration = Duration::from_millis(500);
+/// Longer would keep the thread from polling until the session is lost.
+const QUERY: Duration = Duration::from_secs(2);
+/// Authentication that fails so often will not mend itself.
+const DENIALS: u64 = 10;
+const SAME_WARNING: Duration = Duration::from_secs(10);
+
+/// Why a consumer cannot go on.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// A new consumer puts it right.
+    Rebuild(KafkaError),
+    Denied(String),
+}
+
+pub(super) struct Reader {
+    consumer: BaseConsumer<ConsumerEvents>,
+    topics: Vec<Arc<str>>,
+    drop_revoked: bool,
+    /// Where each owned partition goes on after what was committed.
+    positions: Positions,
+    metrics: Arc<Metrics>,
+    patience: Patience,
+    worker: String,
+    epoch: u64,
+    last_warning: Option<Instant>,
+    denials: u64,
+}
+
+impl Reader {
+    pub fn open(
+        settings: &KafkaSettings,
+        metrics: &Arc<Metrics>,
+        patience: &Patience,
+        worker: usize,
+    ) -> KafkaResult<Self> {
+        let events = ConsumerEvents::new(Arc::clone(metrics), Arc::clone(&patience.health));
+        let consumer: BaseConsumer<_> = settings.consumer().create_with_context(events)?;
+        Ok(Self {
+            consumer,
+            topics: settings.inputs.clone(),
+            drop_revoked: settings.defences.rebalances,
+            positions: Positions::new(),
+            metrics: Arc::clone(metrics),
+            patience: patience.clone(),
+            worker: worker.to_string(),
+            epoch: 0,
+            last_warning: None,
+            denials: 0,
+        })
+    }
+
+    pub fn subscribe(&self) -> KafkaResult<()> {
+        let topics: Vec<&str> = self.topics.iter().map(|t| &**t).collect();
+        self.consumer.subscribe(&topics)
+    }
+
+    pub fn consumer(&self) -> &BaseConsumer<ConsumerEvents> {
+        &self.consumer
+    }
+
+    fn events(&self) -> &ConsumerEvents {
+        self.consumer.context()
+    }
+
+    /// Collects records until the limit is reached. Partitions that are revoked meanwhile take
+    /// their records with them: their next owner reads them again.
+    pub fn next(&mut self, limit: Limit) -> Result<Batch, Broken> {
+        let until = Instant::now() + limit.linger;
+        let mut records: Vec<Record> = Vec::new();
+        let mut bytes = 0;
+        self.show_life();
+        while records.len() < limit.records && bytes < limit.bytes {
+            let wait = until.saturating_duration_since(Instant::now());
+            let polled = self.poll(wait.min(SLICE));
+            if self.events().epoch() != self.epoch {
+                self.after_rebalance(&mut records);
+            }
+            match polled? {
+                Some(record) => {
+                    bytes += record.value.as_ref().map_or(0, Vec::len);
+                    records.push(record);
+                }
+                None => {
+                    self.show_life();
+                    if Instant::now() >= until || self.patience.stop.requested() {
+                        break;
+                    }
+                }
+            }
+        }
+        if !records.is_empty() {
+            self.patience.health.connected(true);
+        }
+        self.report_lag();
+        Ok(Batch::of(records))
+    }
+
+    fn poll(&mut self, wait: Duration) -> Result<Option<Record>, Broken> {
+        match self.consumer.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(self.record(&message))),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                Err(Broken::Rebuild(error))
+            }
+            Some(Err(error)) => self.note(&error).map(|()| None),
+        }
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> Record {
+        let name = message.topic();
+        let topic = self.topics.iter().find(|t| &***t == name);
+        record(message, topic.map_or_else(|| name.into(), Arc::clone))
+    }
+
+    /// Errors that polling reports are news, not the end: librdkafka goes on by itself.
+    fn note(&mut self, error: &KafkaError) -> Result<(), Broken> {
+        match error.rdkafka_error_code() {
+            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+                self.denials += 1;
+            }
+            Some(Code::AllBrokersDown) => self.patience.health.connected(false),
+            _ => {}
+        }
+        if self.denials + self.events().authentications_failed() >= DENIALS {
+            return Err(Broken::Denied(error.to_string()));
+        }
+        if self.last_warning.is_none_or(|at| at.elapsed() > SAME_WARNING) {
+            self.last_warning = Some(Instant::now());
+            tracing::warn!(%error, "reading from Kafka is disturbed; going on");
+        }
+        Ok(())
+    }
+
+    fn after_rebalance(&mut self, records: &mut Vec<Record>) {
+        self.epoch = self.events().epoch();
+        let departed = self.events().take_departed();
+        self.positions.retain(|partition, _| !departed.partitions.contains(partition));
+        if self.drop_revoked && !departed.partitions.is_empty() {
+            records.retain(|r| !departed.partitions.contains(&r.origin.topic_partition()));
+        }
+        let owned = self.events().owned().len();
+        if departed.lost {
+            self.patience.health.unassigned();
+        } else {
+            self.patience.health.assigned(owned);
+        }
+        self.metrics
+            .assigned_partitions
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(owned).unwrap_or(i64::MAX));
+        tracing::info!(
+            owned,
+            departed = departed.partitions.len(),
+            lost = departed.lost,
+            "partitions were handed out anew"
+        );
+    }
+
+    fn show_life(&self) {
+        self.patience.health.turned();
+        self.metrics.last_poll.with_label_values(&[&self.worker]).set(unix_seconds());
+    }
+
+    fn report_lag(&self) {
+        let Some(ends) = self.events().take_ends() else { return };
+        let mut behind = lag::behind(&ends, &self.positions, |p| self.events().owns(p));
+        let mut total = 0;
+        for topic in &self.topics {
+            let lag = behind.remove(&**topic).unwrap_or(0);
+            total += lag;
+            self.metrics.lag_messages.with_label_values(&[&**topic, &self.worker]).set(lag);
+        }
+        self.patience.health.lag(total);
+    }
+
+    /// Whether all of these partitions are still this worker's.
+    pub fn holds(&self, positions: &Positions) -> bool {
+        !self.consumer.assignment_lost() && positions.keys().all(|p| self.events().owns(p))
+    }
+
+    /// The group's generation as of now, by which the broker tells members from leavers.
+    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    /// Notes that everything before `upto` is done with.
+    pub fn advance(&mut self, upto: &Positions) {
+        self.positions.extend(upto.iter().map(|(p, o)| (p.clone(), *o)));
+    }
+
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// Reads on from `starts`, where the partition is still this worker's.
+    pub fn seek(&mut self, starts: &Positions) -> KafkaResult<()> {
+        let mut ours = starts.clone();
+        ours.retain(|partition, _| self.events().owns(partition));
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let done = self.consumer.seek_partitions(list(&ours)?, QUERY)?;
+        self.advance(&ours);
+        done.elements().iter().try_for_each(TopicPartitionListElem::error)
+    }
+
+    /// What the broker says is committed; partitions without a commit are absent.
+    pub fn committed<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> KafkaResult<BTreeMap<TopicPartition, NextOffset>> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&partition.topic, partition.partition);
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let list = self.consumer.committed_offsets(list, QUERY)?;
+        let mut committed = BTreeMap::new();
+        for element in list.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                let partition = TopicPartition {
+                    topic: element.topic().into(),
+                    partition: element.partition(),
+                };
+                committed.insert(partition, NextOffset::at(offset));
+            }
+        }
+        Ok(committed)
+    }
+}
+
+/// Positions as librdkafka wants them.
+pub(super) fn list(positions: &Positions) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (partition, offset) in positions {
+        list.add_partition_offset(
+            &partition.topic,
+            partition.partition,
+            Offset::Offset(offset.get()),
+        )?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,244 @@
+//! The daemon put together: model and policy, workers with their logs, the admin endpoint, and an
+//! end that comes within a deadline.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::admin::{Admin, AdminLimits, Phase, Thresholds};
+use crate::bundle;
+use crate::config::{Config, KafkaConfig, LogConfig};
+use crate::health::{Stop, WorkerHealth};
+use crate::log::embedded::{EmbeddedLog, EmbeddedSettings};
+use crate::log::kafka::{KafkaLog, KafkaSettings};
+use crate::log::{Log, LogError};
+use crate::metrics::{Labels, Metrics};
+use crate::stage::drive::drive;
+use crate::stage::route::{Route, mask_kinds};
+use crate::triage::decision::Doubt;
+use crate::triage::model::Target;
+use crate::triage::ticket::Malformed;
+use crate::triage::{Mismatch, Triage};
+
+/// How long workers may take to close their logs once their loops have ended.
+const CLOSE_GRACE: Duration = Duration::from_secs(8);
+
+/// Why the service could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error("the model in {dir} cannot be used: {source}")]
+    Bundle { dir: String, source: bundle::BundleError },
+    #[error("the model and the policy do not fit:\n{}", .0.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+    Mismatch(Vec<Mismatch>),
+    #[error("cannot listen on {listen} for metrics and health: {source}")]
+    Admin { listen: String, source: std::io::Error },
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    #[error("worker {worker}: {what}")]
+    Worker { worker: usize, what: String },
+    #[error("the workers did not end within the deadline; what was open is aborted by the log")]
+    Overdue,
+}
+
+/// Loads the model and brings it together with the policy.
+///
+/// # Errors
+/// [`ServiceError::Bundle`] or [`ServiceError::Mismatch`].
+pub fn triage(config: &Config) -> Result<Triage, ServiceError> {
+    let model = bundle::open(&config.model_dir).map_err(|source| ServiceError::Bundle {
+        dir: config.model_dir.display().to_string(),
+        source,
+    })?;
+    Triage::new(Arc::new(model), Arc::new(config.policy.clone())).map_err(ServiceError::Mismatch)
+}
+
+/// A running service.
+pub struct Service {
+    admin: Admin,
+    workers: Vec<thread::JoinHandle<Result<(), LogError>>>,
+    stop: Stop,
+    grace: Duration,
+}
+
+impl Service {
+    /// Starts workers and the admin endpoint.
+    ///
+    /// # Errors
+    /// [`ServiceError`], before any record was read.
+    pub fn start(config: &Config, triage: Triage, stop: Stop) -> Result<Self, ServiceError> {
+        let triage = Arc::new(triage);
+        let workers = match &config.log {
+            LogConfig::Kafka(kafka) => kafka.workers,
+            LogConfig::Embedded(_) => 1,
+        };
+        let metrics = metrics(config, &triage, workers)?;
+        let healths: Vec<_> = (0..workers).map(|_| WorkerHealth::new()).collect();
+        let thresholds = Thresholds {
+            stuck_after: config.admin.stuck_after,
+            no_progress_after: config.admin.stalled_after,
+        };
+        let limits = AdminLimits { thresholds, ..AdminLimits::default() };
+        let admin =
+            Admin::start(config.admin.listen, Arc::clone(&metrics), healths.clone(), limits)
+                .map_err(|source| ServiceError::Admin {
+                    listen: config.admin.listen.to_string(),
+                    source,
+                })?;
+        tracing::info!(
+            listen = %admin.local_addr(),
+            model = triage.model().id.as_str(),
+            version = triage.model().version,
+            workers,
+            "started"
+        );
+        let handles = healths.into_iter().enumerate().map(|(worker, health)| {
+            let worker = Worker {
+                worker,
+                config: config.clone(),
+                triage: Arc::clone(&triage),
+                metrics: Arc::clone(&metrics),
+                health,
+                stop: stop.clone(),
+            };
+            let name = format!("worker-{}", worker.worker);
+            thread::Builder::new().name(name).spawn(move || worker.run())
+        });
+        let workers = handles.collect::<std::io::Result<Vec<_>>>().map_err(ServiceError::Thread)?;
+        admin.phase(Phase::Serving);
+        Ok(Self { admin, workers, stop, grace: config.grace })
+    }
+
+    /// Where metrics and health are served.
+    pub fn admin_addr(&self) -> std::net::SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Whether a worker has ended, by itself or because it was asked to.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().any(thread::JoinHandle::is_finished)
+    }
+
+    /// Asks the workers to stop, if nobody did, and waits for them.
+    ///
+    /// # Errors
+    /// What a worker could not get over, or [`ServiceError::Overdue`].
+    pub fn finish(self) -> Result<(), ServiceError> {
+        self.admin.phase(Phase::Stopping);
+        self.stop.request(self.grace);
+        let by = Instant::now() + self.grace + CLOSE_GRACE;
+        while !self.workers.iter().all(thread::JoinHandle::is_finished) {
+            if Instant::now() >= by {
+                return Err(ServiceError::Overdue);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let mut first = Ok(());
+        for (worker, handle) in self.workers.into_iter().enumerate() {
+            let what = match handle.join() {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => String::from("ended by a defect in triaged; please report the log above"),
+            };
+            tracing::error!(worker, error = what, "worker ended");
+            if first.is_ok() {
+                first = Err(ServiceError::Worker { worker, what });
+            }
+        }
+        first
+    }
+}
+
+fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metrics>, ServiceError> {
+    let categories = triage.model().head(Target::Category).map_or(&[][..], |h| &h.labels);
+    let labels = Labels {
+        categories: categories.iter().map(ToString::to_string).collect(),
+        queues: triage.policy().queues(),
+        topics: config.inputs.iter().map(ToString::to_string).collect(),
+        malformed: Malformed::REASONS.to_vec(),
+        masks: mask_kinds(),
+        doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
+    };
+    let metrics = Metrics::new(&labels, workers)?;
+    let model = triage.model();
+    metrics.model_info.with_label_values(&[model.id.as_str(), &model.version]).set(1);
+    Ok(metrics)
+}
+
+/// What one worker thread needs.
+struct Worker {
+    worker: usize,
+    config: Config,
+    triage: Arc<Triage>,
+    metrics: Arc<Metrics>,
+    health: Arc<WorkerHealth>,
+    stop: Stop,
+}
+
+impl Worker {
+    fn run(self) -> Result<(), LogError> {
+        let mut log = self.open_log()?;
+        let mut stage = Route::new(
+            Arc::clone(&self.triage),
+            self.config.route.clone(),
+            Arc::clone(&self.metrics),
+        );
+        let driven = drive(
+            &mut *log,
+            &mut stage,
+            self.config.batch,
+            &self.stop,
+            &self.metrics,
+            &self.health,
+            self.worker,
+        );
+        log.close();
+        driven
+    }
+
+    fn open_log(&self) -> Result<Box<dyn Log>, LogError> {
+        let outputs = self.config.route.output_topics(&self.triage.policy().queues());
+        let inputs = self.config.inputs.clone();
+        let metrics = Arc::clone(&self.metrics);
+        let health = Arc::clone(&self.health);
+        Ok(match &self.config.log {
+            LogConfig::Kafka(kafka) => {
+                let settings = KafkaSettings {
+                    inputs,
+                    outputs,
+                    message_max_bytes: self.config.route.max_output_bytes,
+                    ..kafka_settings(kafka, self.worker)
+                };
+                let stop = self.stop.clone();
+                Box::new(KafkaLog::new(settings, metrics, health, self.worker, stop)?)
+            }
+            LogConfig::Embedded(embedded) => {
+                let settings = EmbeddedSettings {
+                    dir: embedded.dir.clone(),
+                    group: embedded.group.clone(),
+                    inputs,
+                    outputs,
+                    retention: embedded.retain,
+                };
+                let stop = self.stop.clone();
+                let log = EmbeddedLog::open(settings, metrics, health, self.worker, stop);
+                Box::new(log.map_err(|e| LogError::Fatal(e.to_string()))?)
+            }
+        })
+    }
+}
+
+/// The settings of a worker's Kafka client, without topics.
+pub fn kafka_settings(kafka: &KafkaConfig, worker: usize) -> KafkaSettings {
+    let millis = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+    let properties = kafka.properties.iter();
+    KafkaSettings {
+        session_timeout_ms: millis(kafka.session_timeout),
+        max_poll_interval_ms: millis(kafka.max_poll_interval),
+        transaction_timeout_ms: millis(kafka.transaction_timeout),
+        compression: kafka.compression.clone(),
+        properties: properties.map(|(k, v)| (k.clone(), v.reveal().to_owned())).collect(),
+        ..KafkaSettings::new(&kafka.brokers, &kafka.group, format!("{}-{worker}", kafka.name))
+    }
+}

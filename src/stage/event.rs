@@ -1,0 +1,201 @@
+//! Outputs as records: CloudEvents for decisions, the untouched original for dead letters.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::log::{Headers, Origin, Outgoing, Record};
+use crate::triage::decision::{Decision, Outcome};
+use crate::triage::ticket::{Malformed, Ticket};
+
+/// Namespace of the event ids (UUIDv5): the same record always gives the same id.
+const EVENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_9a52_33a7_5d0e_9b61_2c5d_7e04_11f3);
+
+/// Longest text of a dead letter's error header, in bytes.
+const MAX_ERROR_BYTES: usize = 1024;
+
+/// Headers that are handed on, so that a trace goes on behind this stage.
+const PASSED_ON: [&str; 4] = ["traceparent", "tracestate", "ce_traceparent", "ce_tracestate"];
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Attributes in headers, the decision as value.
+    Binary,
+    /// The whole event as value.
+    Structured,
+}
+
+/// The event type of an outcome.
+pub fn event_type(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Routed => "triaged.ticket.routed.v1",
+        Outcome::Review => "triaged.ticket.review.v1",
+    }
+}
+
+/// The deterministic id of the event that answers `cause`.
+pub fn event_id(cause: &Origin, event_type: &str) -> Uuid {
+    let mut name = Vec::with_capacity(96);
+    // Writing to a vector cannot fail.
+    let _ = write!(name, "{}\0{}\0{}\0{event_type}", cause.topic, cause.partition, cause.offset);
+    Uuid::new_v5(&EVENT_NAMESPACE, &name)
+}
+
+/// The event for a decision.
+pub fn decided(
+    record: &Record,
+    ticket: &Ticket<'_>,
+    decision: &Decision<'_>,
+    topic: Arc<str>,
+    mode: Mode,
+    source: &str,
+) -> Outgoing {
+    let kind = event_type(decision.outcome);
+    let id = event_id(&record.origin, kind).hyphenated().to_string();
+    let time = record.timestamp_ms.and_then(rfc3339);
+    let data = data(&record.origin, ticket, decision);
+    let mut headers: Headers = Vec::with_capacity(12);
+    let mut header = |name: &'static str, value: &str| {
+        headers.push((Cow::Borrowed(name), Some(value.as_bytes().to_vec())));
+    };
+    let value = match mode {
+        Mode::Binary => {
+            header("content-type", "application/json");
+            header("ce_specversion", "1.0");
+            header("ce_id", &id);
+            header("ce_source", source);
+            header("ce_type", kind);
+            header("ce_subject", &ticket.id);
+            if let Some(time) = &time {
+                header("ce_time", time);
+            }
+            data
+        }
+        Mode::Structured => {
+            header("content-type", "application/cloudevents+json; charset=UTF-8");
+            let envelope = serde_json::json!({
+                "specversion": "1.0",
+                "id": id,
+                "source": source,
+                "type": kind,
+                "subject": ticket.id,
+                "time": time,
+                "datacontenttype": "application/json",
+            });
+            let mut value = envelope.to_string().into_bytes();
+            append(&mut value, "data", &data);
+            value
+        }
+    };
+    for (name, value) in &record.headers {
+        if PASSED_ON.contains(&&**name) {
+            headers.push((name.clone(), value.clone()));
+        }
+    }
+    Outgoing {
+        cause: record.origin.clone(),
+        topic,
+        key: Some(ticket.id.as_bytes().to_vec()),
+        value: Some(value),
+        headers,
+        timestamp_ms: None,
+    }
+}
+
+/// The decision as JSON, with where the ticket was read and the ticket itself, untouched.
+pub fn data(origin: &Origin, ticket: &Ticket<'_>, decision: &Decision<'_>) -> Vec<u8> {
+    let mut data = Vec::with_capacity(ticket.original.len() + 2048);
+    // Serialising these plain structs into a vector cannot fail.
+    let _ = serde_json::to_writer(&mut data, decision);
+    data.pop();
+    let _ = data.write_all(b",\"origin\":{\"topic\":");
+    let _ = serde_json::to_writer(&mut data, &*origin.topic);
+    let _ = write!(data, ",\"partition\":{},\"offset\":{}}}}}", origin.partition, origin.offset);
+    append(&mut data, "ticket", ticket.original.trim().as_bytes());
+    data
+}
+
+/// Adds a member whose value is JSON text to an object's JSON text.
+fn append(object: &mut Vec<u8>, name: &str, json: &[u8]) {
+    object.pop();
+    let _ = write!(object, ",\"{name}\":");
+    object.extend_from_slice(json);
+    object.push(b'}');
+}
+
+fn rfc3339(timestamp_ms: i64) -> Option<String> {
+    jiff::Timestamp::from_millisecond(timestamp_ms).ok().map(|t| t.to_string())
+}
+
+/// Whether a dead letter carries the value or, where that is too large, only points to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Value,
+    Reference,
+}
+
+/// The dead letter of a record: key, value, headers and timestamp as they were, and headers that
+/// say where it stood and what was wrong.
+pub fn dead(
+    record: &Record,
+    malformed: &Malformed,
+    topic: Arc<str>,
+    now_ms: i64,
+    keep: Keep,
+) -> Outgoing {
+    let mut headers = record.headers.clone();
+    let mut header = |name: &'static str, value: String| {
+        headers.push((Cow::Borrowed(name), Some(value.into_bytes())));
+    };
+    let mut error = malformed.to_string();
+    error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
+    header("triaged.errors.topic", record.origin.topic.to_string());
+    header("triaged.errors.partition", record.origin.partition.to_string());
+    header("triaged.errors.offset", record.origin.offset.to_string());
+    header("triaged.errors.reason", malformed.reason().to_owned());
+    header("triaged.errors.message", error);
+    header("triaged.errors.time", rfc3339(now_ms).unwrap_or_default());
+    let value = match keep {
+        Keep::Value => record.value.clone(),
+        Keep::Reference => {
+            let value = record.value.as_deref().unwrap_or_default();
+            header("triaged.errors.value", String::from("omitted"));
+            header("triaged.errors.value.bytes", value.len().to_string());
+            header("triaged.errors.value.sha256", format!("{:x}", Sha256::digest(value)));
+            None
+        }
+    };
+    Outgoing {
+        cause: record.origin.clone(),
+        topic,
+        key: record.key.clone(),
+        value,
+        headers,
+        timestamp_ms: record.timestamp_ms,
+    }
+}
+
+/// The decision event's data as its JSON Schema describes it. Never built: [`data`] writes it.
+#[derive(schemars::JsonSchema)]
+#[schemars(title = "Decision", extend("$id" = "https://triaged.dev/schema/decision.json"))]
+#[allow(dead_code, reason = "the type exists for its schema")]
+pub struct DecisionSchema {
+    #[schemars(flatten)]
+    decision: Decision<'static>,
+    origin: OriginSchema,
+    ticket: crate::desk::TicketSchema,
+}
+
+/// Where the ticket was read.
+#[derive(schemars::JsonSchema)]
+#[allow(dead_code, reason = "the type exists for its schema")]
+struct OriginSchema {
+    topic: String,
+    partition: i32,
+    offset: i64,
+}

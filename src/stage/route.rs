@@ -1,0 +1,219 @@
+//! The route stage: reads each record as a ticket, decides, and writes exactly one main output.
+//! Glue only; what is decided and why stands in [`crate::triage`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::IntCounter;
+
+use super::Stage;
+use super::event::{self, Keep, Mode};
+use crate::desk;
+use crate::log::{Batch, Origin, Outgoing, Record};
+use crate::metrics::Metrics;
+use crate::triage::Triage;
+use crate::triage::decision::{Doubt, Outcome};
+use crate::triage::model::Scratch;
+use crate::triage::text::redact::MaskKind;
+use crate::triage::ticket::Malformed;
+
+/// Where outputs go and in which form.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    pub routed: Arc<str>,
+    pub review: Arc<str>,
+    pub dead: Arc<str>,
+    /// One topic a queue, named `<routed>.<queue>`, instead of one for all.
+    pub topic_per_queue: bool,
+    pub mode: Mode,
+    /// `source` of the events: who says this.
+    pub source: String,
+    /// Largest input value, in bytes; a larger one is a dead letter.
+    pub max_input_bytes: usize,
+    /// Largest output value, in bytes: what the log's topics take.
+    pub max_output_bytes: usize,
+}
+
+impl RouteSettings {
+    /// The topic of a routed ticket.
+    pub fn routed_topic(&self, queue: &str) -> Arc<str> {
+        if self.topic_per_queue {
+            format!("{}.{queue}", self.routed).into()
+        } else {
+            Arc::clone(&self.routed)
+        }
+    }
+
+    /// Every topic that the stage can write to, given the policy's queues.
+    pub fn output_topics(&self, queues: &[String]) -> Vec<Arc<str>> {
+        let mut topics: Vec<Arc<str>> = if self.topic_per_queue {
+            queues.iter().map(|q| self.routed_topic(q)).collect()
+        } else {
+            vec![Arc::clone(&self.routed)]
+        };
+        topics.extend([Arc::clone(&self.review), Arc::clone(&self.dead)]);
+        topics
+    }
+}
+
+/// What to count once the batch is committed: an aborted batch comes again and must not count
+/// twice.
+enum Note {
+    Decided {
+        decisions: IntCounter,
+        outcome: Outcome,
+        doubt: Option<Doubt>,
+        confidence: f64,
+        masked: Vec<(&'static str, u32)>,
+    },
+    Dead(&'static str),
+}
+
+/// The route stage.
+pub struct Route {
+    triage: Arc<Triage>,
+    settings: RouteSettings,
+    metrics: Arc<Metrics>,
+    scratch: Scratch,
+    notes: Vec<(Origin, Note)>,
+}
+
+impl Route {
+    pub fn new(triage: Arc<Triage>, settings: RouteSettings, metrics: Arc<Metrics>) -> Self {
+        Self { triage, settings, metrics, scratch: Scratch::default(), notes: Vec::new() }
+    }
+
+    fn answer(&mut self, record: &Record) -> Result<Outgoing, Malformed> {
+        let ticket = desk::parse(&desk::Input {
+            value: record.value.as_deref(),
+            headers: &record.headers,
+            max_bytes: self.settings.max_input_bytes,
+        })?;
+        let decision = self.triage.decide(&mut self.scratch, &ticket);
+        let topic = match decision.outcome {
+            Outcome::Routed => self.settings.routed_topic(decision.queue),
+            Outcome::Review => Arc::clone(&self.settings.review),
+        };
+        let output = event::decided(
+            record,
+            &ticket,
+            &decision,
+            topic,
+            self.settings.mode,
+            &self.settings.source,
+        );
+        let bytes = output.value.as_ref().map_or(0, Vec::len);
+        if bytes > self.settings.max_output_bytes {
+            let limit = self.settings.max_output_bytes;
+            return Err(Malformed::OutputTooLarge { bytes, limit });
+        }
+        let note = Note::Decided {
+            decisions: self
+                .metrics
+                .decisions
+                .with_label_values(&[decision.category.label, decision.queue]),
+            outcome: decision.outcome,
+            doubt: decision.review.as_ref().map(|r| r.reason),
+            confidence: decision.category.confidence.0,
+            masked: decision.masked.iter().map(|(kind, n)| (*kind, *n)).collect(),
+        };
+        self.notes.push((record.origin.clone(), note));
+        Ok(output)
+    }
+
+    fn dead(&mut self, record: &Record, malformed: &Malformed, keep: Keep) -> Outgoing {
+        self.notes.push((record.origin.clone(), Note::Dead(malformed.reason())));
+        event::dead(record, malformed, Arc::clone(&self.settings.dead), now_ms(), keep)
+    }
+
+    /// The dead letter that stands in for whatever was decided about the record before.
+    fn refused(&mut self, record: &Record, keep: Keep) -> Outgoing {
+        self.notes.retain(|(origin, _)| *origin != record.origin);
+        self.dead(record, &Malformed::Refused, keep)
+    }
+
+    fn count(&self, note: &Note) {
+        let m = &self.metrics;
+        match note {
+            Note::Decided { decisions, outcome, doubt, confidence, masked } => {
+                decisions.inc();
+                let outcome = outcome.as_str();
+                m.records_out.with_label_values(&[outcome]).inc();
+                m.confidence.with_label_values(&[outcome]).observe(*confidence);
+                if let Some(doubt) = doubt {
+                    m.reviews.with_label_values(&[doubt.as_str()]).inc();
+                }
+                for (kind, n) in masked {
+                    m.masked.with_label_values(&[kind]).inc_by(u64::from(*n));
+                }
+            }
+            Note::Dead(reason) => {
+                m.records_out.with_label_values(&["dead"]).inc();
+                m.malformed.with_label_values(&[reason]).inc();
+            }
+        }
+    }
+}
+
+impl Stage for Route {
+    fn run(&mut self, batch: &Batch) -> Vec<Outgoing> {
+        self.notes.clear();
+        let mut unreadable = Unreadable::default();
+        let records = batch.records.iter();
+        let outputs = records.map(|record| match self.answer(record) {
+            Ok(output) => output,
+            Err(malformed) => {
+                unreadable.add(record, &malformed);
+                self.dead(record, &malformed, Keep::Value)
+            }
+        });
+        let outputs = outputs.collect();
+        unreadable.log();
+        outputs
+    }
+
+    fn refuse(&mut self, record: &Record) -> Outgoing {
+        self.refused(record, Keep::Value)
+    }
+
+    fn refuse_by_reference(&mut self, record: &Record) -> Outgoing {
+        self.refused(record, Keep::Reference)
+    }
+
+    fn committed(&mut self, _: &Batch) {
+        for (_, note) in &self.notes {
+            self.count(note);
+        }
+        self.notes.clear();
+    }
+}
+
+/// Dead letters of one batch by reason: a flood of them must not become a flood of log lines.
+#[derive(Default)]
+struct Unreadable(BTreeMap<&'static str, (usize, Origin, String)>);
+
+impl Unreadable {
+    fn add(&mut self, record: &Record, malformed: &Malformed) {
+        self.0
+            .entry(malformed.reason())
+            .or_insert_with(|| (0, record.origin.clone(), malformed.to_string()))
+            .0 += 1;
+    }
+
+    fn log(&self) {
+        for (reason, (records, first, error)) in &self.0 {
+            tracing::warn!(reason, records, %first, error, "records go to the dead letters");
+        }
+    }
+}
+
+/// The kinds of masked data, for the metric's closed label set.
+pub fn mask_kinds() -> Vec<&'static str> {
+    MaskKind::ALL.iter().map(|k| k.as_str()).collect()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

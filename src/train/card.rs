@@ -1,0 +1,151 @@
+//! The model card: what a person should know before using a model.
+
+use std::fmt::Write as _;
+
+use super::TrainReport;
+use super::render::percent;
+use crate::bundle::Manifest;
+
+/// The card as Markdown. It depends on the manifest and the report alone.
+pub(super) fn write(manifest: &Manifest, report: &TrainReport) -> String {
+    let mut out = String::new();
+    let recipe = &manifest.training.recipe;
+    let _ = writeln!(out, "# Model card: {}\n", manifest.version);
+    if let Some(about) = recipe["about"].as_str().filter(|a| !a.is_empty()) {
+        let _ = writeln!(out, "{about}\n");
+    }
+    intended_use(&mut out, manifest);
+    training(&mut out, manifest, report);
+    numbers(&mut out, report);
+    limits(&mut out, report);
+    files(&mut out);
+    out
+}
+
+fn intended_use(out: &mut String, manifest: &Manifest) {
+    let _ = writeln!(
+        out,
+        "## What it is for\n\n\
+         It reads the subject and the text of a service desk ticket and proposes:\n"
+    );
+    for head in &manifest.heads {
+        let threshold = head.thresholds.first().copied().unwrap_or(f64::INFINITY);
+        let threshold = if threshold > 1.0 {
+            "never decided without a person".to_owned()
+        } else {
+            format!("decided without a person from a confidence of {threshold:.3}")
+        };
+        let _ = writeln!(out, "- **{}**: {} labels, {threshold}", head.target, head.labels.len());
+    }
+    for omitted in &manifest.omitted {
+        let _ = writeln!(out, "- not **{}**: {}", omitted.target, omitted.why);
+    }
+    let _ = writeln!(
+        out,
+        "\nIt is multinomial naive Bayes over word pieces. Its confidence is calibrated on tickets \
+         that it was not fitted on. It is not for texts other than tickets, for judging people, or \
+         for languages that the tickets below are not in.\n"
+    );
+}
+
+fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
+    let t = &manifest.training;
+    let _ = writeln!(
+        out,
+        "## What it was trained on\n\n\
+         {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, split by the \
+         text's hash, so that equal texts stand on one side. Personal data and secrets were masked \
+         before anything was counted. {} word pieces.\n",
+        t.rows, t.data_sha256, t.fitted_on, t.calibrated_on, t.tested_on, report.pieces
+    );
+    for (why, n) in &t.rejected {
+        let _ = writeln!(out, "- {n} rows could not be used: {why}");
+    }
+    for (target, labels) in &t.too_small {
+        let list: Vec<String> = labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
+        let _ =
+            writeln!(out, "- {target} labels with too few tickets to learn: {}", list.join(", "));
+    }
+    for head in &manifest.heads {
+        let _ = writeln!(
+            out,
+            "- {}: smoothing {}, temperature {:.4}, length exponent {:.2}",
+            head.target, head.alpha, head.calibration.temperature, head.calibration.exponent
+        );
+    }
+    out.push('\n');
+}
+
+fn numbers(out: &mut String, report: &TrainReport) {
+    let _ = writeln!(
+        out,
+        "## How good it is\n\n\
+         On the {} test tickets, which neither fitting nor calibrating saw:\n\n\
+         | | accuracy | most frequent label | macro F1 | calibration error | above the threshold | of those right | coverage at 95 % precision |\n\
+         |---|---|---|---|---|---|---|---|",
+        report.tested_on
+    );
+    for h in &report.evaluation.heads {
+        let level = if h.first_level { ", first level" } else { "" };
+        let own = |share: f64| if h.first_level { "-".to_owned() } else { percent(share) };
+        let at = h.coverage_at.iter().find(|c| c.precision >= 0.95).map_or(0.0, |c| c.coverage);
+        let _ = writeln!(
+            out,
+            "| {}{level} | {} | {} | {} | {} | {} | {} | {} |",
+            h.target,
+            percent(h.accuracy),
+            percent(h.majority),
+            percent(h.macro_f1),
+            percent(h.calibration_error),
+            own(h.coverage),
+            own(h.precision),
+            percent(at)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\nCalibration error is the mean distance between confidence and accuracy over 15 bins of \
+         equal size. Tickets of one desk resemble each other: expect less on another desk's.\n"
+    );
+    let Some(category) = report.evaluation.heads.iter().find(|h| !h.first_level) else { return };
+    let _ = writeln!(
+        out,
+        "| {} | tickets | precision | recall | F1 |\n|---|---|---|---|---|",
+        category.target
+    );
+    for l in category.labels.iter().filter(|l| l.support > 0) {
+        let (p, r, f1) = (percent(l.precision), percent(l.recall), percent(l.f1));
+        let _ =
+            writeln!(out, "| {} | {} | {p} | {r} | {f1} |", l.label.replace('|', "\\|"), l.support);
+    }
+    out.push('\n');
+}
+
+fn limits(out: &mut String, report: &TrainReport) {
+    let _ = writeln!(
+        out,
+        "## Limits\n\n\
+         - It knows the words and labels of its training tickets; a new product or label needs new \
+         training.\n\
+         - It reads words, not sentences: \"not\" and word order are lost on it.\n\
+         - A ticket about two things gets one category.\n\
+         - Thresholds hold for tickets like those it was calibrated on; evaluate it on your own \
+         (`triaged evaluate`) before it decides anything alone."
+    );
+    for warning in &report.warnings {
+        let _ = writeln!(out, "- {warning}");
+    }
+    out.push('\n');
+}
+
+fn files(out: &mut String) {
+    let _ = writeln!(
+        out,
+        "## Files\n\n\
+         `manifest.json` lists everything above as data, with the checksums of the other files. \
+         `tokenizer.json` is read by the `tokenizers` libraries. `weights.safetensors` holds \
+         `weights` (pieces by labels, log probabilities) and `prior.*`. `probes.jsonl` holds \
+         redacted test tickets that are judged each time the model is loaded: a model that no \
+         longer gives these answers is refused."
+    );
+}

@@ -1,0 +1,120 @@
+//! Multinomial naive Bayes from counts.
+//!
+//! The model is that of `linfa-bayes`: smoothed counts, log probabilities, log priors. Its own
+//! `fit` takes dense rows only and prints its whole state on the standard error stream for every
+//! class, so the sufficient statistics, which are sums, are counted here sparsely and the fit is
+//! handed to linfa's type ([`Fitted::to_linfa`]). Tests hold that it equals linfa's fit of the
+//! same rows, and every training run compares its scores with linfa's.
+
+use std::sync::Arc;
+
+use linfa_bayes::MultinomialNb;
+use serde_json::{Map, Value, json};
+
+/// The pieces of one ticket: distinct ids with how often they occur.
+pub type Sparse = Vec<(u32, u32)>;
+
+/// Sums over a head's tickets.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    pub labels: Vec<Arc<str>>,
+    /// For each label, its tickets.
+    pub tickets: Vec<u64>,
+    /// For each label, how often each piece occurs in its tickets.
+    pub pieces: Vec<Vec<f64>>,
+}
+
+impl Counts {
+    pub fn new(labels: Vec<Arc<str>>, pieces: usize) -> Self {
+        let n = labels.len();
+        Self { labels, tickets: vec![0; n], pieces: vec![vec![0.0; pieces]; n] }
+    }
+
+    /// Adds a ticket of the label at `label`.
+    pub fn add(&mut self, label: usize, ticket: &Sparse) {
+        self.tickets[label] += 1;
+        for (id, n) in ticket {
+            self.pieces[label][*id as usize] += f64::from(*n);
+        }
+    }
+
+    /// `ln((count + alpha) / sum(count + alpha))`, label by label; priors are shares of tickets.
+    pub fn fit(&self, alpha: f64) -> Fitted {
+        let all: u64 = self.tickets.iter().sum();
+        let log_probabilities = self.pieces.iter().map(|counts| {
+            let total: f64 = counts.iter().map(|n| n + alpha).sum();
+            counts.iter().map(|n| (n + alpha).ln() - total.ln()).collect()
+        });
+        Fitted {
+            log_priors: self.tickets.iter().map(|n| (*n as f64 / all as f64).ln()).collect(),
+            log_probabilities: log_probabilities.collect(),
+        }
+    }
+}
+
+/// A fitted head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// By label.
+    pub log_priors: Vec<f64>,
+    /// `[label][piece]`.
+    pub log_probabilities: Vec<Vec<f64>>,
+}
+
+impl Fitted {
+    /// Unnormalised log posterior of a ticket, one for each label.
+    pub fn joint_log_likelihood(&self, ticket: &Sparse) -> Vec<f64> {
+        let sum = |row: &Vec<f64>| -> f64 {
+            ticket.iter().map(|(id, n)| f64::from(*n) * row[*id as usize]).sum()
+        };
+        self.log_priors.iter().zip(&self.log_probabilities).map(|(p, row)| p + sum(row)).collect()
+    }
+
+    /// The fit as linfa's own type, over `features` only: pieces that do not occur in what is to
+    /// be scored add nothing. Classes are named by their place.
+    ///
+    /// linfa keeps its fields private, so they go through serde; a change of their form in a later
+    /// version of linfa comes back as the error.
+    ///
+    /// # Errors
+    /// When linfa's type does not take them.
+    pub fn to_linfa(
+        &self,
+        features: &[u32],
+    ) -> Result<MultinomialNb<f64, usize>, serde_json::Error> {
+        let array = |values: Vec<f64>| json!({"v": 1, "dim": [values.len()], "data": values});
+        let class = |(i, (prior, row)): (usize, (&f64, &Vec<f64>))| {
+            let info = json!({
+                "class_count": 1,
+                "prior": prior.exp(),
+                "feature_count": array(vec![0.0; features.len()]),
+                "feature_log_prob": array(features.iter().map(|f| row[*f as usize]).collect()),
+            });
+            (i.to_string(), info)
+        };
+        let classes: Map<String, Value> =
+            self.log_priors.iter().zip(&self.log_probabilities).enumerate().map(class).collect();
+        serde_json::from_value(json!({"class_info": classes}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_computed_fit() {
+        let labels = ["a", "b"].map(Arc::from).to_vec();
+        let mut counts = Counts::new(labels, 2);
+        counts.add(0, &vec![(0, 3)]);
+        counts.add(0, &vec![(0, 1), (1, 1)]);
+        counts.add(1, &vec![(1, 2)]);
+        let fitted = counts.fit(1.0);
+        assert_eq!(fitted.log_priors, [(2.0f64 / 3.0).ln(), (1.0f64 / 3.0).ln()]);
+        assert!((fitted.log_probabilities[0][0] - (5.0f64 / 7.0).ln()).abs() < 1e-15);
+        assert!((fitted.log_probabilities[1][0] - (1.0f64 / 4.0).ln()).abs() < 1e-15);
+        let scores = fitted.joint_log_likelihood(&vec![(0, 2)]);
+        let expected = (2.0f64 / 3.0).ln() + 2.0 * (5.0f64 / 7.0).ln();
+        assert!((scores[0] - expected).abs() < 1e-14);
+    }
+}

@@ -1,0 +1,240 @@
+//! A recipe: how a table of labelled tickets becomes a model.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::triage::model::Target;
+
+/// All settings of a training run. Every one has a default; a key that is not known is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The name of the model that comes out.
+    pub version: String,
+    /// What the tickets are, for the model card: one or two sentences.
+    pub about: String,
+    pub columns: Columns,
+    pub vocabulary: Vocabulary,
+    pub fit: Fit,
+    pub split: Split,
+    pub threshold: Threshold,
+}
+
+/// Names of columns (CSV) or keys (JSON lines).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    pub id: Option<String>,
+    pub subject: Option<String>,
+    pub body: Option<String>,
+    /// Several are joined with `/`: levels of one taxonomy.
+    pub category: Vec<String>,
+    pub priority: Option<String>,
+    pub impact: Option<String>,
+    pub urgency: Option<String>,
+    pub language: Option<String>,
+    pub created_at: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vocabulary {
+    /// Pieces at most.
+    pub size: usize,
+    /// How often two pieces must stand together to become one.
+    pub min_frequency: u64,
+    /// Distinct characters at most; words with rarer ones are unknown.
+    pub alphabet: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fit {
+    /// Additive smoothing, above 0. Of several the one with the lowest Brier score on the
+    /// calibration tickets is taken.
+    pub alpha: Vec<f64>,
+    /// A label needs this many tickets to be learnt.
+    pub min_tickets: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Split {
+    pub seed: u64,
+    /// Share of the tickets kept for calibration and thresholds.
+    pub calibrate: f64,
+    /// Share of the tickets kept for the final numbers.
+    pub test: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Threshold {
+    /// Of the tickets at or above a head's threshold, this share must be right.
+    pub precision: f64,
+    /// A threshold needs this many tickets at or above it to count as shown.
+    pub min_tickets: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            version: "unnamed".to_owned(),
+            about: String::new(),
+            columns: Columns::default(),
+            vocabulary: Vocabulary::default(),
+            fit: Fit::default(),
+            split: Split::default(),
+            threshold: Threshold::default(),
+        }
+    }
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        let named = |name: &str| Some(name.to_owned());
+        Self {
+            id: named("id"),
+            subject: named("subject"),
+            body: named("body"),
+            category: vec!["category".to_owned()],
+            priority: named("priority"),
+            impact: named("impact"),
+            urgency: named("urgency"),
+            language: named("language"),
+            created_at: named("created_at"),
+        }
+    }
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self { size: 30_000, min_frequency: 2, alphabet: 6_000 }
+    }
+}
+
+impl Default for Fit {
+    fn default() -> Self {
+        Self { alpha: vec![0.01, 0.03, 0.1, 0.3, 1.0], min_tickets: 2 }
+    }
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self { seed: 7, calibrate: 0.1, test: 0.1 }
+    }
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { precision: 0.9, min_tickets: 30 }
+    }
+}
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    #[error("cannot read the recipe {path}: {source}", path = path.display())]
+    Read { path: std::path::PathBuf, source: std::io::Error },
+    #[error("the recipe cannot be understood: {0}")]
+    Toml(#[from] toml::de::Error),
+    #[error("the recipe's {key} is {found}: {wanted}")]
+    Value { key: &'static str, found: String, wanted: &'static str },
+}
+
+impl Recipe {
+    /// Reads a recipe from a TOML file.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something that cannot be done.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// As [`Self::read`], from the text.
+    ///
+    /// # Errors
+    /// When it says something that cannot be done.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self = toml::from_str(text)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Checks the values; to be called again after changing some.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let value = |key, found: &dyn std::fmt::Debug, wanted| {
+            Err(RecipeError::Value { key, found: format!("{found:?}"), wanted })
+        };
+        if self.columns.subject.is_none() && self.columns.body.is_none() {
+            return value("columns.body", &"missing", "name a column for subject or body");
+        }
+        if self.columns.category.is_empty() {
+            return value("columns.category", &"empty", "name at least one column");
+        }
+        if self.fit.alpha.is_empty() || !self.fit.alpha.iter().all(|a| (1e-6..=1e3).contains(a)) {
+            return value("fit.alpha", &self.fit.alpha, "give one or more from 0.000001 to 1000");
+        }
+        if !(2..=1_000_000).contains(&self.vocabulary.size) {
+            return value("vocabulary.size", &self.vocabulary.size, "give 2 to 1000000");
+        }
+        let Split { calibrate, test, .. } = self.split;
+        if !(0.01..=0.5).contains(&calibrate)
+            || !(0.01..=0.5).contains(&test)
+            || calibrate + test > 0.8
+        {
+            return value(
+                "split",
+                &(calibrate, test),
+                "give calibrate and test from 0.01 to 0.5 that leave a fifth for fitting",
+            );
+        }
+        if !(0.0..=1.0).contains(&self.threshold.precision) {
+            return value(
+                "threshold.precision",
+                &self.threshold.precision,
+                "give a share from 0 to 1",
+            );
+        }
+        Ok(())
+    }
+
+    /// The column of a target other than the category.
+    pub(super) fn column(&self, target: Target) -> Option<&str> {
+        match target {
+            Target::Category => None,
+            Target::Priority => self.columns.priority.as_deref(),
+            Target::Impact => self.columns.impact.as_deref(),
+            Target::Urgency => self.columns.urgency.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold_and_unknown_keys_do_not() {
+        assert_eq!(Recipe::parse("").unwrap(), Recipe::default());
+        let recipe =
+            Recipe::parse("[columns]\ncategory = [\"a\", \"b\"]\n[split]\nseed = 1").unwrap();
+        assert_eq!(recipe.columns.category, ["a", "b"]);
+        assert_eq!(recipe.split.seed, 1);
+        assert!(matches!(Recipe::parse("sede = 1"), Err(RecipeError::Toml(_))));
+        for bad in [
+            "[fit]\nalpha = [0.0]",
+            "[split]\ntest = 0.9",
+            "[threshold]\nprecision = 1.5",
+            "[columns]\ncategory = []",
+        ] {
+            assert!(matches!(Recipe::parse(bad), Err(RecipeError::Value { .. })), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Evaluations and training reports as plain text for a terminal.
+
+use std::fmt::Write as _;
+
+use super::TrainReport;
+use super::evaluate::{Evaluation, HeadEvaluation};
+
+/// Labels whose lines are shown at most; the weakest are named first.
+const LABELS: usize = 40;
+/// Confusions listed.
+const CONFUSIONS: usize = 10;
+
+/// An evaluation as text.
+pub fn evaluation(e: &Evaluation) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "Model {} ({}), {} tickets, {} of the words unknown",
+        e.version,
+        e.model,
+        e.tickets,
+        percent(e.unknown_words)
+    );
+    for head in &e.heads {
+        out.push('\n');
+        one_head(&mut out, head);
+    }
+    out
+}
+
+/// A training report as text.
+pub fn report(r: &TrainReport) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{} rows read; fitted on {}, calibrated on {}, tested on {}; {} word pieces",
+        r.rows, r.fitted_on, r.calibrated_on, r.tested_on, r.pieces
+    );
+    for (why, n) in &r.rejected {
+        let _ = writeln!(out, "  {n} rows not used: {}", why.as_str());
+    }
+    for (target, labels) in &r.too_small {
+        let list: Vec<String> = labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
+        let _ =
+            writeln!(out, "  {target} labels with too few tickets to learn: {}", list.join(", "));
+    }
+    for (target, why) in &r.omitted {
+        let _ = writeln!(out, "  no {target} head: {why}");
+    }
+    for warning in &r.warnings {
+        let _ = writeln!(out, "  warning: {warning}");
+    }
+    out.push('\n');
+    out.push_str(&evaluation(&r.evaluation));
+    out
+}
+
+fn one_head(out: &mut String, h: &HeadEvaluation) {
+    let level = if h.first_level { ", first level" } else { "" };
+    let _ = writeln!(out, "{}{level}: {} tickets, {} labels", h.target, h.tickets, h.labels.len());
+    let line = |out: &mut String, name: &str, value: String| {
+        let _ = writeln!(out, "  {name:<24} {value}");
+    };
+    line(
+        out,
+        "accuracy",
+        format!("{}  (most frequent label: {})", percent(h.accuracy), percent(h.majority)),
+    );
+    line(out, "macro F1", percent(h.macro_f1));
+    line(
+        out,
+        "calibration error",
+        format!("{}  (15 bins of equal size)", percent(h.calibration_error)),
+    );
+    line(out, "log loss, Brier score", format!("{:.3}, {:.3}", h.log_loss, h.brier));
+    if !h.first_level {
+        let decided =
+            format!("{} of tickets, {} of those right", percent(h.coverage), percent(h.precision));
+        line(out, "at the model's threshold", decided);
+    }
+    for c in &h.coverage_at {
+        let at = c.threshold.map_or("never".to_owned(), |t| format!("confidence {t:.3}"));
+        line(
+            out,
+            &format!("coverage at {}", percent(c.precision)),
+            format!("{}  ({at})", percent(c.coverage)),
+        );
+    }
+    if !h.unknown_labels.is_empty() {
+        let n: u64 = h.unknown_labels.values().sum();
+        line(
+            out,
+            "labels not in the model",
+            format!("{} with {n} tickets", h.unknown_labels.len()),
+        );
+    }
+    labels(out, h);
+    confusions(out, h);
+}
+
+fn labels(out: &mut String, h: &HeadEvaluation) {
+    let width = h.labels.iter().map(|l| l.label.chars().count()).max().unwrap_or(5).clamp(5, 40);
+    let _ = writeln!(out, "  {:<width$}  tickets  precision  recall     F1", "label");
+    let mut shown: Vec<_> = h.labels.iter().filter(|l| l.support > 0).collect();
+    if shown.len() > LABELS {
+        shown.sort_by(|a, b| a.f1.total_cmp(&b.f1));
+    }
+    for l in shown.iter().take(LABELS) {
+        let _ = writeln!(
+            out,
+            "  {:<width$}  {:>7}  {:>9}  {:>6}  {:>5}",
+            l.label,
+            l.support,
+            percent(l.precision),
+            percent(l.recall),
+            percent(l.f1)
+        );
+    }
+    if shown.len() > LABELS {
+        let _ = writeln!(out, "  and {} labels with a higher F1", shown.len() - LABELS);
+    }
+}
+
+fn confusions(out: &mut String, h: &HeadEvaluation) {
+    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
+    for (truth, row) in h.confusion.iter().enumerate() {
+        let wrong = row.iter().enumerate().filter(|(answer, n)| *answer != truth && **n > 0);
+        pairs.extend(wrong.map(|(answer, n)| (*n, truth, answer)));
+    }
+    pairs.sort_by_key(|(n, truth, answer)| (std::cmp::Reverse(*n), *truth, *answer));
+    if !pairs.is_empty() {
+        let _ = writeln!(out, "  most frequent mistakes");
+    }
+    for (n, truth, answer) in pairs.iter().take(CONFUSIONS) {
+        let _ = writeln!(
+            out,
+            "  {n:>7}  {} taken for {}",
+            h.labels[*truth].label, h.labels[*answer].label
+        );
+    }
+}
+
+/// A share with one decimal.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}

@@ -1,0 +1,179 @@
+//! Triage: ticket, model and policy in, decision out. Pure: no network, clock, file, thread or
+//! metric, so that the same ticket, model and policy always give the same decision.
+
+pub mod decision;
+pub mod model;
+pub mod policy;
+pub mod priority;
+pub mod text;
+pub mod ticket;
+
+use std::sync::Arc;
+
+use decision::{
+    Category, Decision, Doubt, Explanation, Likely, ModelRef, Outcome, PolicyRef, Priority, Review,
+    Rounded, Side, Word,
+};
+use model::{Judgement, Model, Scratch, Target};
+use policy::{Policy, Table};
+use priority::{Mapping, Proposal};
+use ticket::Ticket;
+
+/// A model and a policy that fit each other.
+#[derive(Clone)]
+pub struct Triage {
+    model: Arc<Model>,
+    policy: Arc<Policy>,
+    table: Table,
+    mapping: Mapping,
+}
+
+/// Where a model and a policy do not fit each other.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error("the model has no category head")]
+    NoCategory,
+    #[error("no rule of the policy takes in: {}", .0.join(", "))]
+    Uncovered(Vec<String>),
+    #[error("rules of the policy name categories that the model does not have: {}", .0.join(", "))]
+    UnknownCategories(Vec<String>),
+    #[error("the priority matrix does not know these labels of the model: {}", .0.join(", "))]
+    UnknownLevels(Vec<String>),
+}
+
+impl Triage {
+    /// Brings a model and a policy together.
+    ///
+    /// # Errors
+    /// Every [`Mismatch`] between the two, all at once.
+    pub fn new(model: Arc<Model>, policy: Arc<Policy>) -> Result<Self, Vec<Mismatch>> {
+        let Some(head) = model.head(Target::Category) else {
+            return Err(vec![Mismatch::NoCategory]);
+        };
+        let mut mismatches = Vec::new();
+        let uncovered = policy.uncovered(&head.labels);
+        if !uncovered.is_empty() {
+            mismatches
+                .push(Mismatch::Uncovered(uncovered.into_iter().map(str::to_owned).collect()));
+        }
+        let unknown = policy.unknown_categories(&head.labels);
+        if !unknown.is_empty() {
+            mismatches.push(Mismatch::UnknownCategories(unknown));
+        }
+        let table = Table::new(&policy, &head.labels);
+        match Mapping::new(&model, &policy.matrix) {
+            Ok(mapping) if mismatches.is_empty() => Ok(Self { model, policy, table, mapping }),
+            Ok(_) => Err(mismatches),
+            Err(unknown) => {
+                mismatches.push(Mismatch::UnknownLevels(unknown));
+                Err(mismatches)
+            }
+        }
+    }
+
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Decides one ticket. `scratch` holds buffers between calls and never changes the outcome.
+    pub fn decide<'a>(&'a self, scratch: &mut Scratch, ticket: &'a Ticket<'_>) -> Decision<'a> {
+        let judgement = self.model.judge(scratch, &ticket.subject, &ticket.body);
+        let proposal =
+            Proposal::of(&self.model, &judgement, Target::Category, self.policy.min_confidence)
+                .unwrap_or(Proposal { best: 0, confidence: 0.0, threshold: 1.0, runner_up: None });
+        let matrix = &self.policy.matrix;
+        let priority = priority::decide(&self.model, &judgement, &self.mapping, matrix, ticket);
+        let language = ticket.language.as_deref().unwrap_or_else(|| judgement.language.as_str());
+        let queue = self.table.queue(
+            &self.policy,
+            proposal.best,
+            priority.priority,
+            &ticket.source,
+            language,
+        );
+        let doubt = self.doubt(&judgement, &proposal);
+        let masked = judgement.masks.iter().map(|(kind, n)| (kind.as_str(), n));
+        Decision {
+            ticket_id: &ticket.id,
+            outcome: if doubt.is_some() { Outcome::Review } else { Outcome::Routed },
+            review: doubt.map(|reason| Review { reason, detail: reason.detail() }),
+            queue,
+            category: self.category(Target::Category, &proposal),
+            priority: self.priority(&priority),
+            language,
+            explanation: explanation(judgement.explanation),
+            masked: masked.filter(|(_, n)| *n > 0).collect(),
+            model: ModelRef { id: self.model.id.as_str(), version: &self.model.version },
+            policy: PolicyRef { version: &self.policy.version },
+        }
+    }
+
+    /// Why a person has to look, the plainest reason first.
+    fn doubt(&self, judgement: &Judgement, proposal: &Proposal) -> Option<Doubt> {
+        let unknown_share = f64::from(judgement.unknown) / f64::from(judgement.words.max(1));
+        let margin = proposal.confidence - proposal.runner_up.map_or(0.0, |(_, p)| p);
+        if unknown_share > self.policy.max_unknown_share {
+            Some(Doubt::UnknownWords)
+        } else if judgement.tokens < self.policy.min_known_words {
+            Some(Doubt::TooShort)
+        } else if !proposal.is_confident() {
+            Some(Doubt::LowConfidence)
+        } else if margin < self.policy.min_margin {
+            Some(Doubt::TooClose)
+        } else {
+            None
+        }
+    }
+
+    fn label(&self, target: Target, index: usize) -> &str {
+        self.model.head(target).and_then(|h| h.labels.get(index)).map_or("", |l| l)
+    }
+
+    fn category(&self, target: Target, proposal: &Proposal) -> Category<'_> {
+        Category {
+            label: self.label(target, proposal.best),
+            confidence: Rounded(proposal.confidence),
+            threshold: Rounded(proposal.threshold),
+            runner_up: proposal
+                .runner_up
+                .map(|(i, p)| Likely { label: self.label(target, i), confidence: Rounded(p) }),
+        }
+    }
+
+    fn priority<'a>(&'a self, decided: &priority::Decided) -> Priority<'a> {
+        let matrix = &self.policy.matrix;
+        let side = |target, side: &priority::Side, scale: &'a priority::Scale| Side {
+            value: &scale.values[side.value],
+            by: side.by,
+            model: side.proposal.as_ref().map(|p| self.category(target, p)),
+        };
+        Priority {
+            label: &matrix.priorities[decided.priority],
+            decided_by: decided.by,
+            confidence: decided.confidence.map(Rounded),
+            threshold: decided.threshold.map(Rounded),
+            runner_up: decided
+                .runner_up
+                .map(|(i, p)| Likely { label: &matrix.priorities[i], confidence: Rounded(p) }),
+            matrix: &matrix.name,
+            impact: side(Target::Impact, &decided.impact, &matrix.impact),
+            urgency: side(Target::Urgency, &decided.urgency, &matrix.urgency),
+        }
+    }
+}
+
+fn explanation(found: model::Explanation) -> Explanation {
+    let words = found.words.into_iter();
+    Explanation {
+        words: words
+            .map(|w| Word { word: w.word, weight: Rounded(w.weight), count: w.count })
+            .collect(),
+        other: Rounded(found.other),
+        prior: Rounded(found.prior),
+        total: Rounded(found.total),
+    }
+}

@@ -1,0 +1,149 @@
+//! The policy: when a person has to look, and which queue a ticket goes to. Data only; it is
+//! checked against a model once, when the two meet in [`super::Triage::new`].
+
+use std::sync::Arc;
+
+use super::priority::Matrix;
+
+/// The owner's rules, as checked by the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub version: Arc<str>,
+    pub default_queue: Arc<str>,
+    /// Lowest confidence for a category; it can only tighten what the model's bundle says.
+    pub min_confidence: f64,
+    /// Lowest distance between the first and the second category's probability.
+    pub min_margin: f64,
+    /// Fewest words known to the model for a text to be judged at all.
+    pub min_known_words: u32,
+    /// Largest share of unknown words, 0 to 1.
+    pub max_unknown_share: f64,
+    pub matrix: Matrix,
+    pub routes: Vec<Route>,
+}
+
+/// A routing rule. An empty list matches everything; the first rule that matches wins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    pub category: Vec<Pattern>,
+    pub priority: Vec<usize>,
+    pub source: Vec<String>,
+    pub language: Vec<String>,
+    pub queue: Arc<str>,
+}
+
+/// A category pattern: a label, everything below one (`Network/*`), or all (`*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    Any,
+    Below(String),
+    Exact(String),
+}
+
+impl Pattern {
+    pub fn new(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some("") => Self::Any,
+            Some(prefix) => Self::Below(prefix.to_owned()),
+            None => Self::Exact(text.to_owned()),
+        }
+    }
+
+    pub fn matches(&self, label: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below(prefix) => label.starts_with(prefix.as_str()),
+            Self::Exact(exact) => label == exact,
+        }
+    }
+}
+
+impl Route {
+    /// Whether the rule speaks of this category at all.
+    pub fn names(&self, label: &str) -> bool {
+        self.category.is_empty() || self.category.iter().any(|p| p.matches(label))
+    }
+
+    fn has_further_conditions(&self) -> bool {
+        !(self.priority.is_empty() && self.source.is_empty() && self.language.is_empty())
+    }
+
+    fn admits(&self, priority: usize, source: &str, language: &str) -> bool {
+        let any = |list: &[String], value: &str| {
+            list.is_empty() || list.iter().any(|v| v.eq_ignore_ascii_case(value))
+        };
+        (self.priority.is_empty() || self.priority.contains(&priority))
+            && any(&self.source, source)
+            && any(&self.language, language)
+    }
+}
+
+/// The policy's rules by category, so that a decision looks only at those that can match.
+#[derive(Clone, Debug)]
+pub struct Table {
+    by_category: Vec<Vec<usize>>,
+}
+
+impl Table {
+    /// The table for a model's categories, in their order.
+    pub fn new(policy: &Policy, categories: &[Arc<str>]) -> Self {
+        let by_category = categories
+            .iter()
+            .map(|label| {
+                let rules = policy.routes.iter().enumerate();
+                rules.filter(|(_, r)| r.names(label)).map(|(i, _)| i).collect()
+            })
+            .collect();
+        Self { by_category }
+    }
+
+    /// The queue of the first rule that matches, else the default.
+    pub fn queue<'p>(
+        &self,
+        policy: &'p Policy,
+        category: usize,
+        priority: usize,
+        source: &str,
+        language: &str,
+    ) -> &'p Arc<str> {
+        self.by_category[category]
+            .iter()
+            .map(|&i| &policy.routes[i])
+            .find(|rule| rule.admits(priority, source, language))
+            .map_or(&policy.default_queue, |rule| &rule.queue)
+    }
+}
+
+impl Policy {
+    /// Categories that no rule takes in without further conditions: their tickets would fall to
+    /// the default queue without anybody having said so.
+    pub fn uncovered<'l>(&self, categories: &'l [Arc<str>]) -> Vec<&'l str> {
+        let covered =
+            |label: &str| self.routes.iter().any(|r| r.names(label) && !r.has_further_conditions());
+        categories.iter().map(|l| &**l).filter(|l| !covered(l)).collect()
+    }
+
+    /// Exact category names and prefixes in the rules that match none of `categories`.
+    pub fn unknown_categories(&self, categories: &[Arc<str>]) -> Vec<String> {
+        let mut unknown = Vec::new();
+        for pattern in self.routes.iter().flat_map(|r| &r.category) {
+            if !categories.iter().any(|label| pattern.matches(label)) {
+                unknown.push(match pattern {
+                    Pattern::Any => String::from("*"),
+                    Pattern::Below(prefix) => format!("{prefix}*"),
+                    Pattern::Exact(label) => label.clone(),
+                });
+            }
+        }
+        unknown
+    }
+
+    /// Every queue that the policy can name, sorted, once each.
+    pub fn queues(&self) -> Vec<String> {
+        let mut queues: Vec<String> = self.routes.iter().map(|r| r.queue.to_string()).collect();
+        queues.push(self.default_queue.to_string());
+        queues.sort();
+        queues.dedup();
+        queues
+    }
+}

@@ -1,0 +1,118 @@
+//! Which language a text is in, by the scripts of its letters.
+
+use serde::{Deserialize, Serialize};
+
+/// A guess by script alone: cheap, and enough to tell the two languages of a Korean desk apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Mostly Latin letters.
+    En,
+    /// At least 30 % of the letters are Hangul: Korean tickets are full of English product names.
+    Ko,
+    /// No letters, or mostly those of other scripts.
+    Und,
+}
+
+impl Language {
+    pub const ALL: [Self; 3] = [Self::En, Self::Ko, Self::Und];
+
+    /// The language's BCP 47 tag.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ko => "ko",
+            Self::Und => "und",
+        }
+    }
+}
+
+/// The language of `text`.
+pub fn language(text: &str) -> Language {
+    Letters::of(text).language()
+}
+
+/// Letters of a text by script; texts can be counted apart and judged together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Letters {
+    latin: usize,
+    hangul: usize,
+    other: usize,
+}
+
+impl Letters {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut letters = Self::default();
+        if text.is_ascii() {
+            // Blocks too short for the byte to overflow; without its check this is vectorised.
+            let count = |block: &[u8]| {
+                block.iter().fold(0u8, |n, b| n.wrapping_add(u8::from(b.is_ascii_alphabetic())))
+            };
+            letters.latin = text.as_bytes().chunks(128).map(|b| usize::from(count(b))).sum();
+            return letters;
+        }
+        for c in text.chars() {
+            match c {
+                'a'..='z' | 'A'..='Z' => letters.latin += 1,
+                '\0'..='\u{7f}' => {}
+                // Syllables, jamo, compatibility jamo, half-width jamo.
+                '\u{ac00}'..='\u{d7a3}'
+                | '\u{1100}'..='\u{11ff}'
+                | '\u{3131}'..='\u{318e}'
+                | '\u{a960}'..='\u{a97c}'
+                | '\u{d7b0}'..='\u{d7fb}'
+                | '\u{ffa1}'..='\u{ffdc}' => letters.hangul += 1,
+                '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' | '\u{ff21}'..='\u{ff5a}' => {
+                    letters.latin += 1;
+                }
+                c if c.is_alphabetic() => letters.other += 1,
+                _ => {}
+            }
+        }
+        letters
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            latin: self.latin + other.latin,
+            hangul: self.hangul + other.hangul,
+            other: self.other + other.other,
+        }
+    }
+
+    pub(crate) fn language(self) -> Language {
+        let all = self.latin + self.hangul + self.other;
+        if all == 0 {
+            Language::Und
+        } else if self.hangul * 10 >= all * 3 {
+            Language::Ko
+        } else if self.latin * 2 >= all {
+            Language::En
+        } else {
+            Language::Und
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_decide() {
+        for (text, expected) in [
+            ("", Language::Und),
+            ("12345 !?", Language::Und),
+            ("VPN does not connect", Language::En),
+            ("café naïve", Language::En),
+            ("VPN 접속이 안 됩니다", Language::Ko),
+            ("Outlook 메일 안됨", Language::Ko),
+            ("ㅋㅋㅋ", Language::Ko),
+            ("please translate 안녕 for the customer meeting", Language::En),
+            ("пароль не работает", Language::Und),
+            ("密码", Language::Und),
+        ] {
+            assert_eq!(language(text), expected, "{text}");
+        }
+    }
+}

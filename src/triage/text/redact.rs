@@ -1,0 +1,235 @@
+//! Personal data and secrets out of a text, before anything else reads it.
+//!
+//! Each finder looks for a byte that its kind cannot do without (`@`, `:`, a digit, a known
+//! prefix) and only then looks closer, so that a text with none of them costs little more than
+//! reading it. Every finder is linear in the text's length, whatever the text. What is found is
+//! replaced by the kind's mask (`[EMAIL]`); masks are never found again, so redacting twice
+//! changes nothing more.
+
+mod number;
+mod secret;
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+/// What was found. The declaration's order is that of [`MaskCounts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MaskKind {
+    Email,
+    /// Telephone numbers as people write them: Korean, North American, national with a leading
+    /// zero, international with `+`.
+    Phone,
+    /// Payment cards: 13 to 19 digits that pass the Luhn check.
+    Card,
+    /// Korean resident registration numbers. The check digit is not used: numbers issued since
+    /// October 2020 have none.
+    KrRrn,
+    /// IPv4 and IPv6 addresses.
+    Ip,
+    /// Passwords, keys, tokens.
+    Secret,
+}
+
+impl MaskKind {
+    pub const ALL: [Self; 6] =
+        [Self::Email, Self::Phone, Self::Card, Self::KrRrn, Self::Ip, Self::Secret];
+
+    /// The kind's name in metrics and outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Card => "card",
+            Self::KrRrn => "kr_rrn",
+            Self::Ip => "ip",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// What stands in the text instead.
+    pub fn mask(self) -> &'static str {
+        match self {
+            Self::Email => "[EMAIL]",
+            Self::Phone => "[PHONE]",
+            Self::Card => "[CARD]",
+            Self::KrRrn => "[KR_RRN]",
+            Self::Ip => "[IP]",
+            Self::Secret => "[SECRET]",
+        }
+    }
+
+    /// The length in bytes of the mask that `text` starts with, if it starts with one.
+    pub(crate) fn mask_len(text: &[u8]) -> Option<usize> {
+        if text.first() != Some(&b'[') {
+            return None;
+        }
+        Self::ALL
+            .iter()
+            .map(|kind| kind.mask())
+            .find(|m| text.starts_with(m.as_bytes()))
+            .map(str::len)
+    }
+}
+
+/// How many of each kind were masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaskCounts([u32; 6]);
+
+impl MaskCounts {
+    pub fn get(&self, kind: MaskKind) -> u32 {
+        self.0[kind as usize]
+    }
+
+    pub fn add(&mut self, kind: MaskKind, n: u32) {
+        let count = &mut self.0[kind as usize];
+        *count = count.saturating_add(n);
+    }
+
+    /// Every kind with its count, zeros included.
+    pub fn iter(&self) -> impl Iterator<Item = (MaskKind, u32)> + '_ {
+        MaskKind::ALL.into_iter().map(|kind| (kind, self.get(kind)))
+    }
+
+    pub fn total(&self) -> u32 {
+        self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// The sum of both, kind by kind.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        for (kind, n) in other.iter() {
+            self.add(kind, n);
+        }
+        self
+    }
+}
+
+/// A piece of the text to mask: byte positions on character boundaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    start: usize,
+    end: usize,
+    kind: MaskKind,
+}
+
+/// `text` with every find replaced by its mask, and how many of each kind there were. Borrows
+/// where nothing was found.
+pub fn redact(text: &str) -> (Cow<'_, str>, MaskCounts) {
+    let mut counts = MaskCounts::default();
+    let mut now = Cow::Borrowed(text);
+    // Masking one thing can bare the next (a number that was glued to an address). The bound
+    // keeps hostile texts linear; ordinary ones are done after one round and a look.
+    for _ in 0..4 {
+        let Some(next) = pass(&now, &mut counts) else { break };
+        now = Cow::Owned(next);
+    }
+    (now, counts)
+}
+
+/// One round over the text; `None` when nothing was found.
+fn pass(text: &str, counts: &mut MaskCounts) -> Option<String> {
+    let mut found = Vec::new();
+    secret::find(text, &mut found);
+    emails(text, &mut found);
+    number::find(text, &mut found);
+    ipv6(text, &mut found);
+    if found.is_empty() {
+        return None;
+    }
+    found.sort_by_key(|f| (f.start, std::cmp::Reverse(f.end)));
+
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut rest = found.into_iter().peekable();
+    while let Some(mut f) = rest.next() {
+        // Overlapping finds become one mask over all of them: nothing of either may stay.
+        while let Some(next) = rest.next_if(|next| next.start < f.end) {
+            f.end = f.end.max(next.end);
+        }
+        out.push_str(&text[done..f.start]);
+        out.push_str(f.kind.mask());
+        counts.add(f.kind, 1);
+        done = f.end;
+    }
+    out.push_str(&text[done..]);
+    Some(out)
+}
+
+/// Whether an ASCII letter, digit or underscore is next to a position: the find would be a part
+/// of a longer name. Korean letters do not count: particles are glued to what they follow.
+fn word_byte(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+fn emails(text: &str, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'@', bytes) {
+        if at < from {
+            continue;
+        }
+        let local = |b: &u8| b.is_ascii_alphanumeric() || b"._%+-'".contains(b);
+        let domain = |b: &u8| b.is_ascii_alphanumeric() || b".-".contains(b);
+        // Bounded, and never back over what an earlier `@` has used: linear.
+        let back = bytes[from..at].iter().rev().take(64).take_while(|b| local(b)).count();
+        let ahead = bytes[at + 1..].iter().take(255).take_while(|b| domain(b)).count();
+        from = at + 1;
+        let start = at - back;
+        let Some(len) = domain_len(&bytes[at + 1..at + 1 + ahead]) else { continue };
+        if back == 0 {
+            continue;
+        }
+        from = at + 1 + len;
+        found.push(Found { start, end: from, kind: MaskKind::Email });
+    }
+}
+
+/// The longest beginning of `name` that ends in a top-level domain.
+fn domain_len(name: &[u8]) -> Option<usize> {
+    let mut end = name.len();
+    while let Some(dot) = memchr::memrchr(b'.', &name[..end]) {
+        let label = &name[dot + 1..end];
+        let len = label.iter().rposition(|b| *b != b'-').map_or(0, |last| last + 1);
+        if dot > 0 && len >= 2 && label[0].is_ascii_alphabetic() {
+            return Some(dot + 1 + len);
+        }
+        end = dot;
+    }
+    None
+}
+
+fn ipv6(text: &str, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let inside = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
+    let mut from = 0;
+    for colon in memchr::memchr_iter(b':', bytes) {
+        if colon < from {
+            continue;
+        }
+        // Most colons end a word or stand in a time or a link: one look tells.
+        if !bytes.get(colon + 1).is_some_and(inside) {
+            continue;
+        }
+        let start = colon - bytes[from..colon].iter().rev().take_while(|b| inside(b)).count();
+        let end = colon + bytes[colon..].iter().take_while(|b| inside(b)).count();
+        from = end;
+        let mut run = &text[start..end];
+        // The sentence's own stop or colon.
+        if let Some(rest) = run.strip_suffix(['.', ':']).filter(|r| !r.ends_with(':')) {
+            run = rest;
+        }
+        let end = start + run.len();
+        let alone = !word_byte(start.checked_sub(1).and_then(|i| bytes.get(i)))
+            && !word_byte(bytes.get(end));
+        let plausible = run.len() >= 3
+            && run.len() <= 45
+            && run.bytes().filter(|b| *b == b':').count() >= 2
+            && run.bytes().any(|b| b.is_ascii_digit());
+        if alone && plausible && run.parse::<Ipv6Addr>().is_ok() {
+            found.push(Found { start, end, kind: MaskKind::Ip });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

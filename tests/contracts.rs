@@ -1,0 +1,193 @@
+//! The published contracts under `docs/` against the types and against real output.
+
+#[path = "support/tickets.rs"]
+mod tickets;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tickets::record;
+use triaged::log::{Batch, Headers, Outgoing};
+use triaged::stage::Stage as _;
+use triaged::stage::event::{DecisionSchema, Mode};
+use triaged::stage::route::Route;
+use triaged::triage::decision::Doubt;
+use triaged::triage::ticket::Malformed;
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn outputs(mode: Mode, values: &[Vec<u8>]) -> Vec<Outgoing> {
+    let fixture = tickets::fixture();
+    let mut settings = fixture.settings.clone();
+    settings.mode = mode;
+    let mut stage = Route::new(Arc::clone(&fixture.triage), settings, Arc::clone(&fixture.metrics));
+    let records = values.iter().enumerate().map(|(i, v)| record(i as i64, v)).collect();
+    stage.run(&Batch::of(records))
+}
+
+/// The demo's tickets, and some that have to be left to people.
+fn samples() -> Vec<Vec<u8>> {
+    let mut samples: Vec<Vec<u8>> =
+        read("training/corpus/demo.jsonl").lines().map(|l| l.as_bytes().to_vec()).collect();
+    samples.push(tickets::ticket("S1", "", "").to_string().into_bytes());
+    samples.push(tickets::ticket("S2", "qqq", "zzz xxx").to_string().into_bytes());
+    let mut number = tickets::ticket("x", "vpn", "down");
+    number["ticket_id"] = 42.into();
+    number["impact"] = 1.into();
+    number["urgency"] = "high".into();
+    samples.push(number.to_string().into_bytes());
+    samples
+}
+
+fn headers(headers: &Headers) -> Value {
+    let text = |v: &Option<Vec<u8>>| {
+        let bytes = v.as_deref().unwrap_or_default();
+        Value::String(String::from_utf8_lossy(bytes).into_owned())
+    };
+    Value::Object(headers.iter().map(|(n, v)| (n.to_string(), text(v))).collect::<Map<_, _>>())
+}
+
+fn assert_valid(schema: &Value, instance: &Value, what: &str) {
+    let validator = jsonschema::validator_for(schema).expect("a schema");
+    let errors: Vec<String> = validator.iter_errors(instance).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{what}: {errors:#?}");
+}
+
+fn asyncapi() -> Value {
+    serde_yaml_ng::from_str(&read("docs/asyncapi.yaml")).expect("YAML")
+}
+
+#[test]
+fn published_schemas_are_those_of_the_types() {
+    for (file, schema) in [
+        ("docs/schema/ticket.json", schemars::schema_for!(triaged::desk::TicketSchema)),
+        ("docs/schema/decision.json", schemars::schema_for!(DecisionSchema)),
+    ] {
+        let published: Value = serde_json::from_str(&read(file)).expect("JSON");
+        assert_eq!(published, schema.to_value(), "{file}: write it again with `make schemas`");
+    }
+}
+
+#[test]
+fn real_events_keep_to_their_schema() {
+    let decision: Value = serde_json::from_str(&read("docs/schema/decision.json")).expect("JSON");
+    let event_headers = asyncapi()["components"]["schemas"]["eventHeaders"].clone();
+    let mut outcomes = Vec::new();
+    for output in outputs(Mode::Binary, &samples()) {
+        let value = output.value.as_deref().expect("a value");
+        let event: Value = serde_json::from_slice(value).expect("JSON");
+        assert_valid(&decision, &event, "decision");
+        assert_valid(&event_headers, &headers(&output.headers), "headers");
+        let topic = format!("tickets.{}", event["outcome"].as_str().expect("text"));
+        assert_eq!(&*output.topic, topic);
+        outcomes.push(topic);
+    }
+    for outcome in ["tickets.routed", "tickets.review"] {
+        assert!(outcomes.iter().any(|o| o == outcome), "no sample was {outcome}");
+    }
+}
+
+#[test]
+fn structured_events_carry_the_same_data() {
+    let samples = samples();
+    let binary = outputs(Mode::Binary, &samples);
+    for (structured, binary) in outputs(Mode::Structured, &samples).iter().zip(&binary) {
+        let event: Value =
+            serde_json::from_slice(structured.value.as_deref().expect("a value")).expect("JSON");
+        let data: Value =
+            serde_json::from_slice(binary.value.as_deref().expect("a value")).expect("JSON");
+        assert_eq!(event["data"], data);
+        let attributes = headers(&binary.headers);
+        for name in ["specversion", "id", "source", "type", "subject", "time"] {
+            assert_eq!(event[name], attributes[format!("ce_{name}")], "{name}");
+        }
+        let content_type = &headers(&structured.headers)["content-type"];
+        assert_eq!(content_type, "application/cloudevents+json; charset=UTF-8");
+    }
+}
+
+#[test]
+fn real_dead_letters_keep_to_their_headers() {
+    let schema = asyncapi()["components"]["schemas"]["deadHeaders"].clone();
+    let broken = [&b"{"[..], b"[]", b"\xff", b"", b"{\"ticket_id\":1}"].map(<[u8]>::to_vec);
+    for output in outputs(Mode::Binary, &broken) {
+        assert_eq!(&*output.topic, "tickets.dead");
+        assert_valid(&schema, &headers(&output.headers), "dead letter");
+    }
+}
+
+#[test]
+fn closed_lists_are_published_whole() {
+    let api = asyncapi();
+    let published =
+        &api["components"]["schemas"]["deadHeaders"]["properties"]["triaged.errors.reason"]["enum"];
+    let published: Vec<&str> =
+        published.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!(published, Malformed::REASONS);
+    let schema = read("docs/schema/decision.json");
+    for doubt in Doubt::ALL {
+        assert!(schema.contains(&format!("\"{}\"", doubt.as_str())), "{}", doubt.as_str());
+    }
+}
+
+#[test]
+fn asyncapi_points_to_files_and_topics_that_exist() {
+    let api = asyncapi();
+    let text = read("docs/asyncapi.yaml");
+    for file in ["schema/ticket.json", "schema/decision.json"] {
+        assert!(text.contains(file));
+        assert!(!read(&format!("docs/{file}")).is_empty());
+    }
+    let config = tickets::config();
+    let addresses: Vec<&str> = ["new", "routed", "review", "dead"]
+        .iter()
+        .filter_map(|c| api["channels"][*c]["address"].as_str())
+        .collect();
+    let topics =
+        [&config.inputs[0], &config.route.routed, &config.route.review, &config.route.dead];
+    assert_eq!(addresses, topics.map(|t| &**t));
+}
+
+/// The page of metrics as `docs/metrics.md` has it: name, type and help from the registry.
+fn metrics_table() -> String {
+    let labels = triaged::metrics::Labels {
+        categories: vec!["Network/VPN".into()],
+        queues: vec!["network".into()],
+        topics: vec!["tickets.new".into()],
+        malformed: Malformed::REASONS.to_vec(),
+        masks: triaged::stage::route::mask_kinds(),
+        doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
+    };
+    let metrics = triaged::metrics::Metrics::new(&labels, 1).expect("metrics");
+    metrics.model_info.with_label_values(&["id", "version"]).set(1);
+    let page = metrics.render().expect("a page");
+    let mut table = String::from("| metric | type | labels | what |\n|---|---|---|---|\n");
+    let lines: Vec<&str> = page.lines().collect();
+    for (i, line) in lines.iter().enumerate() {
+        let Some(help) = line.strip_prefix("# HELP triaged_") else { continue };
+        let (name, help) = help.split_once(' ').expect("a help text");
+        let kind = lines[i + 1].rsplit(' ').next().expect("a type");
+        let sample = lines.get(i + 2).copied().unwrap_or_default();
+        let labels = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        let names: Vec<&str> = labels
+            .map_or("", |(inside, _)| inside)
+            .split(',')
+            .filter_map(|pair| pair.split_once('=').map(|(name, _)| name))
+            .filter(|name| *name != "le")
+            .collect();
+        table.push_str(&format!("| `triaged_{name}` | {kind} | {} | {help} |\n", names.join(", ")));
+    }
+    table
+}
+
+#[test]
+fn published_metrics_are_those_of_the_registry() {
+    let published = read("docs/metrics.md");
+    let table = metrics_table();
+    assert!(published.contains(&table), "docs/metrics.md should hold this table:\n{table}");
+}

@@ -1,0 +1,156 @@
+//! Training from end to end: the same data and seed give the same bytes, what is written is
+//! opened with the same answers, and a target without a signal is left out in so many words.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use triaged::bundle;
+use triaged::train::evaluate::evaluate;
+use triaged::train::recipe::Recipe;
+use triaged::train::{data, render, train};
+use triaged::triage::model::{Scratch, Target};
+
+/// Tickets about three things in two languages; the urgency follows the text, the impact does not.
+fn tickets(path: &Path, n: usize) {
+    let topics = [
+        ("Network/VPN", "vpn tunnel drops gateway timeout remote", "원격 접속이 끊깁니다"),
+        ("Network/Wi-Fi", "wireless signal access point slow floor", "무선 신호가 약합니다"),
+        ("Printing", "printer paper jam toner tray queue", "프린터 용지가 걸렸어요"),
+    ];
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut lines = String::new();
+    for i in 0..n {
+        let (label, english, korean) = topics[below(3)];
+        let words: Vec<&str> = english.split(' ').collect();
+        let mut body: Vec<&str> = (0..6).map(|_| words[below(words.len())]).collect();
+        if below(3) == 0 {
+            body.push(korean);
+        }
+        let urgent = below(2) == 0;
+        body.push(if urgent {
+            "immediately, production is down"
+        } else {
+            "whenever you find time"
+        });
+        let row = serde_json::json!({
+            "id": i, "subject": format!("case {i} {}", words[below(words.len())]),
+            "body": body.join(" ") + " kim@example.com", "category": label,
+            "urgency": if urgent { "high" } else { "low" },
+            "impact": if below(2) == 0 { "wide" } else { "single" },
+        });
+        lines.push_str(&row.to_string());
+        lines.push('\n');
+    }
+    lines.push_str("not a row\n{\"body\": \"lonely\", \"category\": \"Rare\"}\n");
+    fs::write(path, lines).expect("writes");
+}
+
+fn all_bytes(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .expect("reads")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| {
+            (PathBuf::from(path.file_name().expect("a name")), fs::read(&path).expect("reads"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn same_data_same_bytes_same_answers() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    tickets(&file, 1_500);
+    let recipe =
+        Recipe::parse("version = \"t-1\"\nabout = \"Made for a test.\"").expect("a recipe");
+    let run = |name: &str| {
+        let (made, report) =
+            train(std::slice::from_ref(&file), &recipe, &mut |_| {}).expect("trains");
+        let out = dir.path().join(name);
+        let id = bundle::write(&out, &made).expect("writes");
+        (made, report, out, id)
+    };
+    let (made, report, first, id) = run("first");
+    let (_, _, second, same_id) = run("second");
+    assert_eq!(id, same_id);
+    assert_eq!(all_bytes(&first), all_bytes(&second));
+
+    // Counted, listed, left out: never silently dropped.
+    assert_eq!((report.rows, report.rejected.values().sum::<u64>()), (1_502, 1));
+    assert_eq!(report.too_small[&Target::Category]["Rare"], 1);
+    let (omitted, why) = report.omitted.iter().find(|(t, _)| *t == Target::Impact).expect("impact");
+    assert!(why.contains("no usable signal"), "{omitted}: {why}");
+    let card = fs::read_to_string(first.join("README.md")).expect("a card");
+    assert!(card.contains("no usable signal") && card.contains("Rare (1)"), "{card}");
+    assert!(render::report(&report).contains("no usable signal"));
+
+    // Signals are found, and confidence means what it says.
+    let category = &report.evaluation.heads[0];
+    assert!(category.accuracy > 0.95, "{}", render::report(&report));
+    assert!(report.evaluation.heads.iter().any(|h| h.first_level));
+    assert!(report.evaluation.heads.iter().any(|h| h.target == Target::Urgency));
+
+    // Opened from the files it answers as the one in memory, and its metrics can be repeated.
+    let opened = bundle::open(&first).expect("opens");
+    let direct = made.model().expect("a model");
+    let rows =
+        data::read(std::slice::from_ref(&file), &recipe, &mut |_| {}).expect("reads").examples;
+    let mut scratch = Scratch::default();
+    for row in rows.iter().take(300) {
+        assert_eq!(
+            opened.judge(&mut scratch, &row.subject, &row.body),
+            direct.judge(&mut Scratch::default(), &row.subject, &row.body)
+        );
+    }
+    assert!(evaluate(&opened, &rows).heads[0].accuracy > 0.95);
+    let probes = fs::read_to_string(first.join("probes.jsonl")).expect("probes");
+    assert_eq!(probes.lines().count(), 12);
+    assert!(probes.contains("[EMAIL]") && !probes.contains("kim@"));
+}
+
+#[test]
+fn another_seed_another_split() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    tickets(&file, 400);
+    let with = |seed: u64| {
+        let recipe = Recipe::parse(&format!("[split]\nseed = {seed}")).expect("a recipe");
+        train(std::slice::from_ref(&file), &recipe, &mut |_| {}).expect("trains").0
+    };
+    assert_ne!(with(1).weights, with(2).weights);
+}
+
+/// Public tickets are not part of the project; where a folder with them lies beside it, the
+/// quality on them is held.
+#[test]
+fn quality_on_public_tickets() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let run = |file: &str, recipe: &str| {
+        let path = shared.join(file);
+        if !path.exists() {
+            eprintln!("skipped: {file} is not beside the project");
+            return None;
+        }
+        let recipe = Recipe::parse(recipe).expect("a recipe");
+        Some(train(&[path], &recipe, &mut |_| {}).expect("trains").1)
+    };
+    if let Some(report) =
+        run("it-topics/tickets.jsonl", "[columns]\nbody = \"text\"\n[split]\ntest = 0.2")
+    {
+        let category = &report.evaluation.heads[0];
+        let text = render::report(&report);
+        assert!(category.accuracy > 0.74, "{text}");
+        assert!(category.calibration_error < 0.035, "{text}");
+        assert!(category.coverage_at[1].coverage > 0.42, "{text}");
+    }
+    let intents = "[columns]\nbody = \"text\"\ncategory = [\"intent\"]";
+    if let Some(report) = run("korean-intents/train.jsonl", intents) {
+        assert!(report.evaluation.heads[0].accuracy > 0.73, "{}", render::report(&report));
+    }
+}

@@ -1,0 +1,77 @@
+//! What the corpus promises, held over a small run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::*;
+use crate::grammar::patterns;
+
+fn grammar() -> Grammar {
+    Grammar::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(GRAMMAR)).unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let make = |seed| jsonl(&tickets(&grammar(), seed, Stream::Training, 300)).unwrap();
+    assert_eq!(make(7), make(7));
+    assert_ne!(make(7), make(8));
+}
+
+/// Also holds the generator to its past: another machine or a later compiler must make these bytes.
+#[test]
+fn the_demo_file_is_what_the_grammar_makes() {
+    let checked_in = include_str!("demo.jsonl");
+    assert!(
+        checked_in == jsonl(&tickets(&grammar(), 7, Stream::Demo, 400)).unwrap(),
+        "regenerate training/corpus/demo.jsonl"
+    );
+}
+
+#[test]
+fn every_leaf_has_rows_and_none_rules() {
+    let tickets = tickets(&grammar(), 7, Stream::Training, 12_000);
+    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+    for ticket in &tickets {
+        *rows.entry(&ticket.label_category).or_default() += 1;
+    }
+    for leaf in &grammar().leaves {
+        let count = rows.get(leaf.label.as_str()).copied().unwrap_or(0);
+        assert!((80..=1_100).contains(&count), "{}: {count}", leaf.label);
+    }
+}
+
+#[test]
+fn no_template_syntax_is_left_over() {
+    let grammar = grammar();
+    for stream in [Stream::Training, Stream::Demo] {
+        for ticket in tickets(&grammar, 7, stream, 3_000) {
+            let text = format!("{} {}", ticket.subject, ticket.body);
+            assert!(
+                !text.contains(['{', '}', '#'])
+                    && !text.contains("%name")
+                    && !text.contains("%mail")
+                    && !text.contains("%subject"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn texts_seldom_repeat() {
+    let tickets = tickets(&grammar(), 7, Stream::Training, 12_000);
+    let distinct: BTreeSet<_> = tickets.iter().map(|t| (&t.subject, &t.body)).collect();
+    let repeated = tickets.len() - distinct.len();
+    assert!(repeated * 100 < tickets.len() * 3, "{repeated} of {}", tickets.len());
+}
+
+#[test]
+fn every_leaf_is_rich_in_phrases() {
+    for leaf in grammar().leaves {
+        for (phrases, least) in [(&leaf.en, 25), (&leaf.ko, 20)] {
+            let count: usize =
+                phrases.problem.iter().chain(&phrases.detail).map(|t| patterns(t)).sum();
+            assert!(count >= least, "{}: {count}", leaf.label);
+        }
+    }
+}
