@@ -10,7 +10,9 @@ mod head;
 pub mod recipe;
 pub mod render;
 pub mod split;
+pub mod thresholds;
 pub mod vocabulary;
+pub mod wilson;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
