@@ -192,6 +192,25 @@ fn thresholds_can_only_be_tightened() {
 }
 
 #[test]
+fn a_threshold_of_the_policys_own_counts_instead_of_the_models() {
+    let vpn = with("vpn error 691, the vpn client does not connect", json!({}));
+    let decided = |file: &str| decide(&triage(file), &vpn);
+    let models = decided("")["category"]["threshold"].clone();
+    let never = decided("[policy.thresholds]\n\"Network/VPN\" = 1.01");
+    assert_eq!(never["review"]["reason"], "low_confidence");
+    assert_eq!(never["category"]["threshold"], 1.01);
+    let loose = decided("[policy.thresholds]\n\"Network/VPN\" = 0");
+    assert_eq!(
+        (&loose["outcome"], &loose["category"]["threshold"]),
+        (&json!("routed"), &json!(0.0))
+    );
+    let floor = "[policy]\nmin_confidence = 0.25\n[policy.thresholds]\n\"Network/VPN\" = 0.1";
+    assert_eq!(decided(floor)["category"]["threshold"], 0.25);
+    let other = decided("[policy.thresholds]\n\"Printing/Printer\" = 1.01");
+    assert_eq!(other["category"]["threshold"], models);
+}
+
+#[test]
 fn a_policy_that_does_not_fit_is_refused_with_everything_that_is_wrong() {
     let file = r#"
         [priority]
@@ -203,6 +222,9 @@ fn a_policy_that_does_not_fit_is_refused_with_everything_that_is_wrong() {
         rows = [["A", "A", "B"], ["B", "B", "B"]]
         default_impact = "small"
         default_urgency = "3-low"
+        [policy.thresholds]
+        "Network/VPN" = 0.5
+        "Plumbing/Tap" = 0.5
         [[policy.routes]]
         category = ["Network/*", "Plumbing/*"]
         queue = "q"
@@ -219,6 +241,8 @@ fn a_policy_that_does_not_fit_is_refused_with_everything_that_is_wrong() {
     assert!(mismatches.iter().any(|m| matches!(m, Mismatch::Uncovered(labels)
         if labels.contains(&"Printing/Printer".to_owned()) && !labels.contains(&"Network/VPN".to_owned()))));
     let unknown = Mismatch::UnknownCategories(vec!["Plumbing/*".into()]);
+    assert!(mismatches.contains(&unknown), "{mismatches:?}");
+    let unknown = Mismatch::UnknownThresholds(vec!["Plumbing/Tap".into()]);
     assert!(mismatches.contains(&unknown), "{mismatches:?}");
     assert!(mismatches.iter().any(|m| matches!(m, Mismatch::UnknownLevels(l) if l.len() == 3)));
 }

@@ -294,12 +294,30 @@ fn policy(section: PolicySection, matrix: Matrix, p: &mut Problems) -> Policy {
         version: section.version.into(),
         default_queue: p.name("policy.default_queue", &section.default_queue),
         min_confidence: p.share("policy.min_confidence", section.min_confidence),
+        thresholds: thresholds(section.thresholds, p),
         min_margin: p.share("policy.min_margin", section.min_margin),
         min_known_words: p.within("policy.min_known_words", section.min_known_words, 0, 10_000),
         max_unknown_share: p.share("policy.max_unknown_share", section.max_unknown_share),
         matrix,
         routes,
     }
+}
+
+fn thresholds(section: BTreeMap<String, toml::Value>, p: &mut Problems) -> BTreeMap<String, f64> {
+    let mut thresholds = BTreeMap::new();
+    for (label, value) in section {
+        let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+        match number.filter(|t| (0.0..=2.0).contains(t)) {
+            Some(threshold) => {
+                thresholds.insert(label, threshold);
+            }
+            None => p.add(
+                format!("policy.thresholds.{label}"),
+                format!("must be a number from 0 to 1, or 1.01 for never, not {value}"),
+            ),
+        }
+    }
+    thresholds
 }
 
 fn route(i: usize, section: RouteSection, matrix: &Matrix, p: &mut Problems) -> Route {

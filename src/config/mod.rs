@@ -230,6 +230,7 @@ struct PolicySection {
     version: String,
     default_queue: String,
     min_confidence: f64,
+    thresholds: BTreeMap<String, toml::Value>,
     min_margin: f64,
     min_known_words: i64,
     max_unknown_share: f64,

@@ -86,6 +86,10 @@ fn values_are_checked_all_at_once() {
         [policy]
         min_confidence = 1.5
         default_queue = "Köln"
+        [policy.thresholds]
+        "Network/VPN" = 0.8
+        "Web/Site" = 3
+        "Web/Shop" = "high"
         [[policy.routes]]
         category = ["*"]
         priority = ["P9"]
@@ -108,6 +112,8 @@ fn values_are_checked_all_at_once() {
         "topics.input[3]",
         "policy.min_confidence",
         "policy.default_queue",
+        "policy.thresholds.Web/Site: must be a number",
+        "policy.thresholds.Web/Shop: must be a number",
         "policy.routes[0].priority: P9 is not one of P1",
         "priority.matrices.itil.rows[0]: must have one entry",
         "priority.matrices.itil.rows[2]: P7 is not a priority",

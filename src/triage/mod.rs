@@ -11,10 +11,10 @@ pub mod ticket;
 use std::sync::Arc;
 
 use decision::{
-    Category, Decision, Doubt, Explanation, Likely, ModelRef, Outcome, PolicyRef, Priority, Review,
+    Category, Decision, Explanation, Likely, ModelRef, Outcome, PolicyRef, Priority, Review,
     Rounded, Side, Word,
 };
-use model::{Judgement, Model, Scratch, Target};
+use model::{Model, Scratch, Target};
 use policy::{Policy, Table};
 use priority::{Mapping, Proposal};
 use ticket::Ticket;
@@ -26,6 +26,8 @@ pub struct Triage {
     policy: Arc<Policy>,
     table: Table,
     mapping: Mapping,
+    /// For each category.
+    thresholds: Vec<f64>,
 }
 
 /// Where a model and a policy do not fit each other.
@@ -37,6 +39,8 @@ pub enum Mismatch {
     Uncovered(Vec<String>),
     #[error("rules of the policy name categories that the model does not have: {}", .0.join(", "))]
     UnknownCategories(Vec<String>),
+    #[error("[policy.thresholds] names categories that the model does not have: {}", .0.join(", "))]
+    UnknownThresholds(Vec<String>),
     #[error("the priority matrix does not know these labels of the model: {}", .0.join(", "))]
     UnknownLevels(Vec<String>),
 }
@@ -60,9 +64,16 @@ impl Triage {
         if !unknown.is_empty() {
             mismatches.push(Mismatch::UnknownCategories(unknown));
         }
+        let unknown = policy.unknown_thresholds(&head.labels);
+        if !unknown.is_empty() {
+            mismatches.push(Mismatch::UnknownThresholds(unknown));
+        }
+        let thresholds = policy.thresholds(head);
         let table = Table::new(&policy, &head.labels);
         match Mapping::new(&model, &policy.matrix) {
-            Ok(mapping) if mismatches.is_empty() => Ok(Self { model, policy, table, mapping }),
+            Ok(mapping) if mismatches.is_empty() => {
+                Ok(Self { model, policy, table, mapping, thresholds })
+            }
             Ok(_) => Err(mismatches),
             Err(unknown) => {
                 mismatches.push(Mismatch::UnknownLevels(unknown));
@@ -82,9 +93,9 @@ impl Triage {
     /// Decides one ticket. `scratch` holds buffers between calls and never changes the outcome.
     pub fn decide<'a>(&'a self, scratch: &mut Scratch, ticket: &'a Ticket<'_>) -> Decision<'a> {
         let judgement = self.model.judge(scratch, &ticket.subject, &ticket.body);
-        let proposal =
-            Proposal::of(&self.model, &judgement, Target::Category, self.policy.min_confidence)
-                .unwrap_or(Proposal { best: 0, confidence: 0.0, threshold: 1.0, runner_up: None });
+        let none = Proposal { best: 0, confidence: 0.0, threshold: 1.0, runner_up: None };
+        let proposal = Proposal::of(&self.model, &judgement, Target::Category)
+            .map_or(none, |p| Proposal { threshold: self.thresholds[p.best], ..p });
         let matrix = &self.policy.matrix;
         let priority = priority::decide(&self.model, &judgement, &self.mapping, matrix, ticket);
         let language = ticket.language.as_deref().unwrap_or_else(|| judgement.language.as_str());
@@ -95,7 +106,7 @@ impl Triage {
             &ticket.source,
             language,
         );
-        let doubt = self.doubt(&judgement, &proposal);
+        let doubt = self.policy.doubt(&judgement, &proposal);
         let masked = judgement.masks.iter().map(|(kind, n)| (kind.as_str(), n));
         Decision {
             ticket_id: &ticket.id,
@@ -109,23 +120,6 @@ impl Triage {
             masked: masked.filter(|(_, n)| *n > 0).collect(),
             model: ModelRef { id: self.model.id.as_str(), version: &self.model.version },
             policy: PolicyRef { version: &self.policy.version },
-        }
-    }
-
-    /// Why a person has to look, the plainest reason first.
-    fn doubt(&self, judgement: &Judgement, proposal: &Proposal) -> Option<Doubt> {
-        let unknown_share = f64::from(judgement.unknown) / f64::from(judgement.words.max(1));
-        let margin = proposal.confidence - proposal.runner_up.map_or(0.0, |(_, p)| p);
-        if unknown_share > self.policy.max_unknown_share {
-            Some(Doubt::UnknownWords)
-        } else if judgement.tokens < self.policy.min_known_words {
-            Some(Doubt::TooShort)
-        } else if !proposal.is_confident() {
-            Some(Doubt::LowConfidence)
-        } else if margin < self.policy.min_margin {
-            Some(Doubt::TooClose)
-        } else {
-            None
         }
     }
 

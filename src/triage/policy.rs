@@ -1,17 +1,23 @@
 //! The policy: when a person has to look, and which queue a ticket goes to. Data only; it is
 //! checked against a model once, when the two meet in [`super::Triage::new`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::priority::Matrix;
+use super::decision::Doubt;
+use super::model::{Head, Judgement};
+use super::priority::{Matrix, Proposal};
 
 /// The owner's rules, as checked by the configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub version: Arc<str>,
     pub default_queue: Arc<str>,
-    /// Lowest confidence for a category; it can only tighten what the model's bundle says.
+    /// Lowest confidence for a category; it can only tighten the thresholds.
     pub min_confidence: f64,
+    /// By category, the lowest confidence instead of the one in the model's bundle; above 1: never
+    /// without a person.
+    pub thresholds: BTreeMap<String, f64>,
     /// Lowest distance between the first and the second category's probability.
     pub min_margin: f64,
     /// Fewest words known to the model for a text to be judged at all.
@@ -136,6 +142,38 @@ impl Policy {
             }
         }
         unknown
+    }
+
+    /// For each of the category head's labels, the confidence that it has to reach.
+    pub fn thresholds(&self, head: &Head) -> Vec<f64> {
+        let own = head.labels.iter().zip(&head.thresholds);
+        own.map(|(label, own)| {
+            self.thresholds.get(&**label).unwrap_or(own).max(self.min_confidence)
+        })
+        .collect()
+    }
+
+    /// Categories with a threshold that are none of `categories`.
+    pub fn unknown_thresholds(&self, categories: &[Arc<str>]) -> Vec<String> {
+        let known = |label: &str| categories.iter().any(|c| &**c == label);
+        self.thresholds.keys().filter(|label| !known(label)).cloned().collect()
+    }
+
+    /// Why a person has to look at a ticket, the plainest reason first.
+    pub fn doubt(&self, judgement: &Judgement, proposal: &Proposal) -> Option<Doubt> {
+        let unknown_share = f64::from(judgement.unknown) / f64::from(judgement.words.max(1));
+        let margin = proposal.confidence - proposal.runner_up.map_or(0.0, |(_, p)| p);
+        if unknown_share > self.max_unknown_share {
+            Some(Doubt::UnknownWords)
+        } else if judgement.tokens < self.min_known_words {
+            Some(Doubt::TooShort)
+        } else if !proposal.is_confident() {
+            Some(Doubt::LowConfidence)
+        } else if margin < self.min_margin {
+            Some(Doubt::TooClose)
+        } else {
+            None
+        }
     }
 
     /// Every queue that the policy can name, sorted, once each.

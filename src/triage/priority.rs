@@ -78,13 +78,13 @@ pub struct Proposal {
 
 impl Proposal {
     /// The judgement of `target`, if the model has that head.
-    pub fn of(model: &Model, judgement: &Judgement, target: Target, floor: f64) -> Option<Self> {
+    pub fn of(model: &Model, judgement: &Judgement, target: Target) -> Option<Self> {
         let head = model.head(target)?;
         let judged: &HeadJudgement = judgement.head(target)?;
         Some(Self {
             best: judged.best,
             confidence: judged.probabilities[judged.best],
-            threshold: head.thresholds[judged.best].max(floor),
+            threshold: head.thresholds[judged.best],
             runner_up: judged.runner_up.map(|i| (i, judged.probabilities[i])),
         })
     }
@@ -160,7 +160,7 @@ pub fn decide(
     ticket: &Ticket<'_>,
 ) -> Decided {
     let side = |target, map: &[usize], scale: &Scale, hint: Option<&str>| {
-        let proposal = Proposal::of(model, judgement, target, 0.0);
+        let proposal = Proposal::of(model, judgement, target);
         let (value, by) = match proposal {
             Some(p) if p.is_confident() => (map[p.best], Proposer::Model),
             _ => match hint.and_then(|h| scale.index(h)) {
@@ -186,7 +186,7 @@ pub fn decide(
         urgency,
     };
     let by_rule = impact.by != Proposer::Model && urgency.by != Proposer::Model;
-    let own = Proposal::of(model, judgement, Target::Priority, 0.0);
+    let own = Proposal::of(model, judgement, Target::Priority);
     match own {
         Some(p) if by_rule && p.is_confident() => {
             decided.by = DecidedBy::Model;
