@@ -2,6 +2,7 @@
 
 mod check;
 mod classify;
+mod compare;
 mod demo;
 mod explain;
 mod logging;
@@ -9,6 +10,7 @@ mod model;
 mod run;
 mod schema;
 mod show;
+mod simulate;
 mod topics;
 
 use std::path::PathBuf;
@@ -49,8 +51,19 @@ enum Command {
     Train(model::TrainArgs),
     /// Measures a model on labelled tickets
     Evaluate(model::EvaluateArgs),
+    /// Shows what thresholds would have done with labelled tickets, and recommends some
+    Simulate(simulate::SimulateArgs),
+    /// What can be done with models that are there
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Prints the JSON Schema of tickets or decisions
     Schema(schema::SchemaArgs),
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Says whether a new model may replace an old one, on the same labelled tickets
+    Compare(compare::CompareArgs),
 }
 
 /// Where the settings come from.
@@ -103,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Train(args) => model::train(&args),
         Command::Evaluate(args) => model::evaluate(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
+        Command::Model(ModelCommand::Compare(args)) => compare::compare(&args),
         Command::Schema(args) => schema::schema(&args),
     };
     match result {

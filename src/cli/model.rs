@@ -9,12 +9,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::bundle;
+use crate::train::data::Example;
 use crate::train::recipe::Recipe;
 use crate::train::{Progress, data, evaluate, render, train as fit};
 
 /// Where labelled tickets are, and which columns matter.
 #[derive(Args)]
-struct DataArgs {
+pub(super) struct DataArgs {
     /// Labelled tickets: JSON lines, or CSV where the name ends in .csv; may be given more than once
     #[arg(long = "data", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -39,7 +40,7 @@ struct DataArgs {
 }
 
 impl DataArgs {
-    fn recipe(&self) -> Result<Recipe> {
+    pub(super) fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
             Some(path) => Recipe::read(path)?,
             None => Recipe::default(),
@@ -62,6 +63,17 @@ impl DataArgs {
         }
         Ok(recipe)
     }
+}
+
+/// Labelled tickets as the flags say; rows that cannot be used are counted on standard error.
+pub(super) fn labelled(args: &DataArgs, recipe: &Recipe) -> Result<Vec<Example>> {
+    let bar = Steps::new();
+    let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
+    bar.done();
+    for (rejection, rows) in &data.rejected {
+        writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str())?;
+    }
+    Ok(data.examples)
 }
 
 #[derive(Args)]
@@ -122,13 +134,7 @@ pub struct EvaluateArgs {
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let recipe = args.data.recipe()?;
     let model = bundle::open(&args.model)?;
-    let bar = Steps::new();
-    let data = data::read(&args.data.files, &recipe, &mut |p| bar.show(p))?;
-    let evaluation = evaluate::evaluate(&model, &data.examples);
-    bar.done();
-    for (rejection, rows) in &data.rejected {
-        writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str())?;
-    }
+    let evaluation = evaluate::evaluate(&model, &labelled(&args.data, &recipe)?);
     let mut out = stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &evaluation)?;

@@ -3,12 +3,14 @@
 
 pub mod calibrate;
 mod card;
+pub mod compare;
 pub mod data;
 pub mod evaluate;
 pub mod fit;
 mod head;
 pub mod recipe;
 pub mod render;
+pub mod simulate;
 pub mod split;
 pub mod thresholds;
 pub mod vocabulary;

@@ -141,6 +141,6 @@ fn confusions(out: &mut String, h: &HeadEvaluation) {
 }
 
 /// A share with one decimal.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }

@@ -1,0 +1,124 @@
+//! `triaged model compare`: may a new model replace the old one?
+
+use std::io::{self, Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::model::{DataArgs, labelled};
+use crate::bundle;
+use crate::train::compare::{self, Comparison, Gate, Side};
+use crate::train::render::percent;
+
+/// Kinds of changed answers that are shown.
+const FLIPS: usize = 20;
+
+#[derive(Args)]
+pub struct CompareArgs {
+    /// The bundle of the model that decides today
+    old: PathBuf,
+    /// The bundle of the model that is to replace it
+    new: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// A category that may lose more recall than --max-drop; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    allow_class: Vec<String>,
+    /// Points of recall that a category of 50 or more tickets may lose
+    #[arg(long, value_name = "POINTS", default_value_t = 10.0)]
+    max_drop: f64,
+    /// Tickets listed, by their ids, whose answer changed
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    examples: usize,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn compare(args: &CompareArgs) -> Result<()> {
+    let recipe = args.data.recipe()?;
+    let (old, new) = (bundle::open(&args.old)?, bundle::open(&args.new)?);
+    let examples = labelled(&args.data, &recipe)?;
+    let gate = Gate { max_drop: args.max_drop, allowed: &args.allow_class, listed: args.examples };
+    let comparison = compare::compare(&compare::rows(&old, &new, &examples), &gate);
+    let known = |name: &String| comparison.classes.iter().any(|c| c.label == *name);
+    if let Some(unknown) = args.allow_class.iter().find(|name| !known(name)) {
+        bail!("--allow-class {unknown}: no ticket has this category");
+    }
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &comparison)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "old {} ({})\nnew {} ({})", old.version, old.id, new.version, new.id)?;
+        print(&mut out, &comparison)?;
+    }
+    if !comparison.failures.is_empty() {
+        let why: Vec<String> = comparison.failures.iter().map(ToString::to_string).collect();
+        bail!("the new model does not pass:\n  {}", why.join("\n  "));
+    }
+    Ok(())
+}
+
+fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
+    writeln!(out, "{} tickets\n", c.tickets)?;
+    writeln!(out, "       accuracy  decided alone  of those right")?;
+    for (name, side) in [("old", &c.old), ("new", &c.new)] {
+        let precision = side.precision.map_or("-".to_owned(), percent);
+        let (accuracy, decided) = (percent(side.accuracy), percent(side.decided));
+        writeln!(out, "  {name}  {accuracy:>8}  {decided:>13}  {precision:>14}")?;
+    }
+    unknown_labels(out, "old", &c.old)?;
+    unknown_labels(out, "new", &c.new)?;
+    writeln!(
+        out,
+        "\n{} tickets only the new model gets right, {} only the old one\n\
+         chance of so much if they were equal (McNemar, one-sided, mid-p): better {:.4}, worse {:.4}\n",
+        c.wins, c.losses, c.p_better, c.p_worse
+    )?;
+    let width = c.classes.iter().map(|l| l.label.chars().count()).max().unwrap_or(0).clamp(8, 40);
+    writeln!(out, "  {:<width$}  tickets  old recall  new recall  won  lost", "category")?;
+    for class in &c.classes {
+        writeln!(
+            out,
+            "  {:<width$}  {:>7}  {:>10}  {:>10}  {:>3}  {:>4}",
+            class.label,
+            class.tickets,
+            percent(class.old_recall),
+            percent(class.new_recall),
+            class.wins,
+            class.losses
+        )?;
+    }
+    if !c.flips.is_empty() {
+        writeln!(out, "\nchanged answers")?;
+    }
+    for f in c.flips.iter().take(FLIPS) {
+        let (won, lost) = (f.wins, f.losses);
+        writeln!(out, "  {:>5}  {} -> {}  ({won} won, {lost} lost)", f.tickets, f.old, f.new)?;
+    }
+    if c.flips.len() > FLIPS {
+        writeln!(out, "  and {} other changes", c.flips.len() - FLIPS)?;
+    }
+    for t in &c.flipped {
+        writeln!(out, "  {}: {} -> {}, in truth {}", t.id, t.old, t.new, t.truth)?;
+    }
+    if c.failures.is_empty() {
+        writeln!(out, "\nthe new model passes")?;
+    }
+    Ok(())
+}
+
+fn unknown_labels(out: &mut impl Write, name: &str, side: &Side) -> io::Result<()> {
+    let labels: Vec<String> =
+        side.unknown_labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
+    if labels.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "  the {name} model does not have these categories, and is wrong on their tickets: {}",
+        labels.join(", ")
+    )
+}

@@ -1,0 +1,127 @@
+//! `triaged simulate` and `triaged model compare` as a pipeline calls them: numbers, files and
+//! exit codes.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default");
+const SAMPLE: [&str; 4] = [
+    "--data",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/training/corpus/demo.jsonl"),
+    "--recipe",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/training/default.toml"),
+];
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
+    command.current_dir(dir).env_clear().env("HOSTNAME", "test").args(args);
+    command.output().expect("the binary starts")
+}
+
+fn good(dir: &Path, args: &[&str]) -> String {
+    let output = run(dir, args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn bad(dir: &Path, args: &[&str]) -> String {
+    let output = run(dir, args);
+    assert_eq!(output.status.code(), Some(1), "{args:?} should have failed");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn simulate<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["simulate", "--model", MODEL, "--precision", "0.9"], &SAMPLE[..], more].concat()
+}
+
+#[test]
+fn recommended_thresholds_written_and_read_do_what_was_simulated() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    let page = good(here, &simulate(&["--per-day", "1000"]));
+    for part in ["recommended", "in force", "Network/VPN", "misroutes/day", "1000 tickets a day"] {
+        assert!(page.contains(part), "{part} is missing in\n{page}");
+    }
+    let before = json(&good(here, &simulate(&["--json", "--write-policy", "mine.toml"])));
+    let after = json(&good(here, &simulate(&["--json", "--config", "mine.toml"])));
+    assert_ne!(before["in_force"], before["recommended"]);
+    assert_eq!(after["in_force"], before["recommended"], "to the last digit");
+    assert!(before["recommended"]["all"]["precision_lower"].as_f64().expect("a number") > 0.9);
+    let set = format!("model.dir={MODEL}");
+    assert!(good(here, &["check", "--config", "mine.toml", "--set", &set]).contains("ok:"));
+
+    good(here, &simulate(&["--write-policy", "mine.toml"]));
+    fs::write(here.join("kept.toml"), "[policy]\nversion = \"2\"\n").expect("a file");
+    assert!(bad(here, &simulate(&["--write-policy", "kept.toml"])).contains("another name"));
+    fs::write(here.join("odd.toml"), "[policy.thresholds]\n\"No/such\" = 0.5\n").expect("a file");
+    assert!(bad(here, &simulate(&["--config", "odd.toml"])).contains("No/such"));
+    let check = bad(here, &["check", "--config", "odd.toml", "--set", &set]);
+    assert!(check.contains("[policy.thresholds]") && check.contains("No/such"), "{check}");
+}
+
+#[test]
+fn floors_decide_the_exit_code() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    good(here, &simulate(&["--floor-precision", "0.9", "--floor-automation", "0.5"]));
+    let both = simulate(&["--floor-precision", "0.999", "--floor-automation", "0.999"]);
+    let message = bad(here, &both);
+    assert!(message.contains("below the floor") && message.contains("decided alone"), "{message}");
+    assert!(!run(here, &simulate(&["--floor-precision", "95"])).status.success());
+}
+
+/// Labelled tickets about three things, one of them under a name of choice.
+fn tickets(dir: &Path, file: &str, printing: &str) {
+    let groups = [
+        ("network", "the vpn tunnel drops and wifi is slow"),
+        (printing, "the printer on floor two has no toner and paper jams"),
+        ("account", "my account is locked and the password expired"),
+    ];
+    let mut csv = String::from("id,subject,body,category\n");
+    for i in 0..240 {
+        let (group, words) = groups[i % 3];
+        let word = words.split(' ').nth(i % 7).unwrap_or("help");
+        csv.push_str(&format!("T-{i},{word},\"{words}, ticket number {i}\",{group}\n"));
+    }
+    fs::write(dir.join(file), csv).expect("a file");
+}
+
+#[test]
+fn a_model_that_loses_a_class_does_not_pass() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    for (file, printing, out) in [("a.csv", "printing", "a"), ("b.csv", "printers", "b")] {
+        tickets(here, file, printing);
+        good(here, &["train", "--data", file, "--out", out]);
+    }
+    let compare = |more: &[&'static str]| {
+        [&["model", "compare", "a", "b", "--data", "a.csv"][..], more].concat()
+    };
+    let message = bad(here, &compare(&[]));
+    assert!(message.contains("does not pass"), "{message}");
+    assert!(message.contains("printing: recall falls"), "{message}");
+    let allowed = bad(here, &compare(&["--allow-class", "printing"]));
+    assert!(!allowed.contains("recall falls") && allowed.contains("not chance"), "{allowed}");
+    assert!(bad(here, &compare(&["--allow-class", "plumbing"])).contains("plumbing"));
+
+    let output = run(here, &compare(&["--json", "--examples", "3"]));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(!text.contains("toner"), "ticket text in {text}");
+    let found = json(&text);
+    assert_eq!(found["new"]["unknown_labels"]["printing"], 80);
+    assert_eq!(found["flipped"].as_array().map(Vec::len), Some(3));
+    assert_eq!(found["flips"][0]["new"], "printers");
+    assert_eq!(found["failures"][0]["kind"], "worse");
+
+    let page = good(here, &["model", "compare", "b", "a", "--data", "a.csv"]);
+    assert!(page.contains("the new model passes"), "{page}");
+    assert!(page.contains("the old model does not have these categories"), "{page}");
+}
