@@ -126,6 +126,31 @@ fn another_seed_another_split() {
     assert_ne!(with(1).weights, with(2).weights);
 }
 
+#[test]
+fn the_newest_of_dated_tickets_are_the_test() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    tickets(&file, 300);
+    let dated: Vec<String> = fs::read_to_string(&file)
+        .expect("reads")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|row| row["id"].is_number())
+        .map(|mut row| {
+            let days = row["id"].as_u64().unwrap_or_default();
+            row["created_at"] = (1_772_582_400 + days * 86_400).into();
+            row.to_string()
+        })
+        .collect();
+    fs::write(&file, dated.join("\n")).expect("writes");
+    let (made, report) =
+        train(std::slice::from_ref(&file), &Recipe::default(), &mut |_| {}).expect("trains");
+    assert_eq!((report.fitted_on, report.calibrated_on, report.tested_on), (240, 30, 30));
+    assert!(report.split.test_from.is_some_and(|from| from.as_str() > "2026-11-01"));
+    assert!(made.card.contains("split by time"));
+    assert_eq!(report.audit.tickets, 300);
+}
+
 /// Public tickets are not part of the project; where a folder with them lies beside it, the
 /// quality on them is held.
 #[test]

@@ -37,6 +37,9 @@ pub(super) struct DataArgs {
     impact_column: Option<String>,
     #[arg(long, value_name = "NAME")]
     urgency_column: Option<String>,
+    /// When tickets were made: with it the newest are held out
+    #[arg(long, value_name = "NAME")]
+    created_at_column: Option<String>,
 }
 
 impl DataArgs {
@@ -53,6 +56,7 @@ impl DataArgs {
             (&mut columns.priority, &self.priority_column),
             (&mut columns.impact, &self.impact_column),
             (&mut columns.urgency, &self.urgency_column),
+            (&mut columns.created_at, &self.created_at_column),
         ] {
             if flag.is_some() {
                 column.clone_from(flag);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::TrainReport;
+use super::audit;
 use super::render::percent;
 use crate::bundle::Manifest;
 
@@ -53,11 +54,20 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     let _ = writeln!(
         out,
         "## What it was trained on\n\n\
-         {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, split by the \
-         text's hash, so that equal texts stand on one side. Personal data and secrets were masked \
+         {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, \
+         split {}. Personal data and secrets were masked \
          before anything was counted. {} word pieces.\n",
-        t.rows, t.data_sha256, t.fitted_on, t.calibrated_on, t.tested_on, report.pieces
+        t.rows,
+        t.data_sha256,
+        t.fitted_on,
+        t.calibrated_on,
+        t.tested_on,
+        report.split,
+        report.pieces
     );
+    for finding in audit::render::markdown(&report.audit) {
+        let _ = writeln!(out, "{finding}");
+    }
     for (why, n) in &t.rejected {
         let _ = writeln!(out, "- {n} rows could not be used: {why}");
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::dates;
 use super::recipe::Recipe;
 use super::{Progress, Step, TrainError};
 use crate::bundle::manifest::hex;
@@ -26,6 +27,8 @@ pub struct Example {
     /// By target, in the order of [`Target::ALL`].
     pub labels: [Option<Arc<str>>; 4],
     pub language: Language,
+    /// Seconds since 1970, where the row has a date that can be read.
+    pub created_at: Option<i64>,
 }
 
 impl Example {
@@ -64,6 +67,19 @@ pub struct Data {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Of the files' bytes, one file after the other.
     pub sha256: String,
+    /// Categories as the rows spell them, before blanks are trimmed and aliases applied, with
+    /// their tickets.
+    pub spellings: BTreeMap<String, u64>,
+    /// The recipe's aliases with the tickets that each renamed.
+    pub aliases: BTreeMap<String, u64>,
+}
+
+/// A row that can be used, with its category as the row spells it and as it was read, before
+/// aliases.
+struct Row {
+    example: Example,
+    spelling: String,
+    category: String,
 }
 
 /// Reads all rows of all files: CSV where the name ends in `.csv`, JSON lines otherwise.
@@ -75,7 +91,8 @@ pub fn read(
     recipe: &Recipe,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Data, TrainError> {
-    let mut data = Data::default();
+    let aliases = recipe.labels.aliases.keys().map(|old| (old.clone(), 0)).collect();
+    let mut data = Data { aliases, ..Data::default() };
     let mut sum = Sha256::new();
     for path in files {
         let fail = |source| TrainError::Read { path: path.clone(), source };
@@ -173,14 +190,18 @@ fn read_csv(
 }
 
 impl Data {
-    fn push(&mut self, row: Result<Example, Rejection>, progress: &mut dyn FnMut(Progress)) {
+    fn push(&mut self, row: Result<Row, Rejection>, progress: &mut dyn FnMut(Progress)) {
         self.rows += 1;
         match row {
-            Ok(mut example) => {
+            Ok(Row { mut example, spelling, category }) => {
                 if example.id.is_empty() {
                     example.id = format!("row-{}", self.rows);
                 }
                 self.examples.push(example);
+                if let Some(renamed) = self.aliases.get_mut(&category) {
+                    *renamed += 1;
+                }
+                *self.spellings.entry(spelling).or_default() += 1;
             }
             Err(why) => *self.rejected.entry(why).or_default() += 1,
         }
@@ -191,16 +212,21 @@ impl Data {
 }
 
 /// A row as an example; `get` gives the text of a column.
-fn example(recipe: &Recipe, get: impl Fn(&str) -> Option<String>) -> Result<Example, Rejection> {
+fn example(recipe: &Recipe, get: impl Fn(&str) -> Option<String>) -> Result<Row, Rejection> {
     let columns = &recipe.columns;
     let text = |column: &Option<String>| column.as_deref().and_then(&get).unwrap_or_default();
-    let label = |column: &str| get(column).map(|l| l.trim().to_owned()).filter(|l| !l.is_empty());
     let (subject, body) = (text(&columns.subject), text(&columns.body));
     if subject.trim().is_empty() && body.trim().is_empty() {
         return Err(Rejection::NoText);
     }
-    let levels: Option<Vec<String>> = columns.category.iter().map(|c| label(c)).collect();
-    let category = levels.ok_or(Rejection::NoCategory)?.join("/");
+    let written: Option<Vec<String>> = columns.category.iter().map(|c| get(c)).collect();
+    let written = written.ok_or(Rejection::NoCategory)?;
+    let levels: Vec<&str> = written.iter().map(|level| level.trim()).collect();
+    if levels.iter().any(|level| level.is_empty()) {
+        return Err(Rejection::NoCategory);
+    }
+    let category = levels.join("/");
+    let label = Arc::from(recipe.labels.aliases.get(&category).unwrap_or(&category).as_str());
     let subject = redact(&subject).0.into_owned();
     let body = redact(&body).0.into_owned();
     let language = match text(&columns.language).get(..2) {
@@ -208,11 +234,17 @@ fn example(recipe: &Recipe, get: impl Fn(&str) -> Option<String>) -> Result<Exam
         Some("en") => Language::En,
         _ => language(&format!("{subject}\n{body}")),
     };
+    let other = |target| {
+        let label = get(recipe.column(target)?)?;
+        Some(label.trim()).filter(|l| !l.is_empty()).map(Arc::from)
+    };
     let labels = Target::ALL.map(|target| match target {
-        Target::Category => Some(Arc::from(category.as_str())),
-        other => recipe.column(other).and_then(label).map(Arc::from),
+        Target::Category => Some(Arc::clone(&label)),
+        target => other(target),
     });
-    Ok(Example { id: text(&columns.id), subject, body, labels, language })
+    let created_at = dates::parse(&text(&columns.created_at));
+    let example = Example { id: text(&columns.id), subject, body, labels, language, created_at };
+    Ok(Row { example, spelling: written.join("/"), category })
 }
 
 #[cfg(test)]
@@ -258,6 +290,23 @@ mod tests {
         assert_eq!(data.rejected[&Rejection::Unreadable], 2);
         assert_eq!(data.rejected[&Rejection::NoText], 1);
         assert_eq!(data.rejected[&Rejection::NoCategory], 3);
+    }
+
+    #[test]
+    fn spellings_are_counted_and_old_names_replaced() {
+        let rows = [
+            r#"{"body": "x", "category": "VPN", "created_at": "2026-03-04"}"#,
+            r#"{"body": "y", "category": "VPN ", "created_at": 1772582400}"#,
+            r#"{"body": "z", "category": " Tunnel", "created_at": "soon"}"#,
+        ];
+        let recipe = "[labels.aliases]\n\"Tunnel\" = \"VPN\"\n\"Fax\" = \"Printing\"";
+        let data = read_text("x.jsonl", &rows.join("\n"), recipe).unwrap();
+        assert!(data.examples.iter().all(|e| e.label(Target::Category) == Some("VPN")));
+        let dates: Vec<_> = data.examples.iter().map(|e| e.created_at).collect();
+        assert_eq!(dates, [Some(1_772_582_400), Some(1_772_582_400), None]);
+        let spellings: Vec<&str> = data.spellings.keys().map(String::as_str).collect();
+        assert_eq!(spellings, [" Tunnel", "VPN", "VPN "]);
+        assert_eq!((data.aliases["Tunnel"], data.aliases["Fax"]), (1, 0));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Training: labelled tickets and a recipe in, a bundle and a report out. The text path and the
 //! model are those that serve; nothing here is used while serving.
 
+pub mod audit;
 pub mod calibrate;
 mod card;
 pub mod compare;
 pub mod data;
+mod dates;
 pub mod evaluate;
 pub mod fit;
 mod head;
@@ -30,6 +32,7 @@ use crate::triage::model::{Head, Model, ModelId, Parts, Scratch, Target};
 use crate::triage::text::definition;
 use crate::triage::text::model_text;
 use crate::triage::text::pieces::{Bag, WordPieces};
+use audit::{Audit, audit};
 use data::{Data, Example, Rejection};
 use evaluate::{Evaluation, evaluate};
 use head::Trained;
@@ -57,7 +60,15 @@ pub enum TrainError {
     Empty { rows: u64, rejected: BTreeMap<Rejection, u64> },
     #[error("{found} of the labels have {min} or more tickets to learn from; at least 2 must")]
     TooFewLabels { found: usize, min: u64 },
-    #[error("no tickets are left to {what}; bring more data or a larger share for it")]
+    #[error(
+        "split.by is \"time\", but only {dated} of {tickets} tickets have a date that can be read, \
+         or all are of one day; check columns.created_at"
+    )]
+    NoDates { dated: usize, tickets: usize },
+    #[error(
+        "no tickets are left to {what}, as those with nearly the same text stay together; bring \
+         more data or a larger share for it"
+    )]
     TooFewTickets { what: &'static str },
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -111,6 +122,9 @@ impl Step {
 pub struct TrainReport {
     pub rows: u64,
     pub rejected: BTreeMap<Rejection, u64>,
+    /// Of all tickets, before they were split.
+    pub audit: Audit,
+    pub split: split::Summary,
     pub fitted_on: u64,
     pub calibrated_on: u64,
     pub tested_on: u64,
@@ -140,7 +154,10 @@ pub fn train(
 ) -> Result<(Bundle, TrainReport), TrainError> {
     recipe.check()?;
     let data = data::read(files, recipe, progress)?;
-    let parts = split::split(&data.examples, &recipe.split);
+    let duplicates = audit::duplicates::find(&data.examples);
+    let split::Split { parts, summary } =
+        split::split(&data.examples, &duplicates.groups, &recipe.split)?;
+    let audit = audit(&data, duplicates, recipe.fit.min_tickets);
     for (part, what) in
         [(&parts.fit, "fit"), (&parts.calibrate, "calibrate"), (&parts.test, "test")]
     {
@@ -202,6 +219,8 @@ pub fn train(
     let report = TrainReport {
         rows: data.rows,
         rejected: data.rejected.clone(),
+        audit,
+        split: summary,
         fitted_on: parts.fit.len() as u64,
         calibrated_on: parts.calibrate.len() as u64,
         tested_on: parts.test.len() as u64,

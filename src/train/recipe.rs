@@ -1,5 +1,6 @@
 //! A recipe: how a table of labelled tickets becomes a model.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub struct Recipe {
     /// What the tickets are, for the model card: one or two sentences.
     pub about: String,
     pub columns: Columns,
+    pub labels: Labels,
     pub vocabulary: Vocabulary,
     pub fit: Fit,
     pub split: Split,
@@ -35,6 +37,14 @@ pub struct Columns {
     pub urgency: Option<String>,
     pub language: Option<String>,
     pub created_at: Option<String>,
+}
+
+/// What is done to categories as they are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Labels {
+    /// Old name to new name, for groups that were renamed or joined. Whole labels, all levels.
+    pub aliases: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,11 +71,25 @@ pub struct Fit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Split {
+    pub by: By,
     pub seed: u64,
     /// Share of the tickets kept for calibration and thresholds.
     pub calibrate: f64,
     /// Share of the tickets kept for the final numbers.
     pub test: f64,
+}
+
+/// What decides which tickets are held out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// By time where the tickets have dates, at random otherwise.
+    #[default]
+    Auto,
+    /// The newest tickets are held out.
+    Time,
+    /// The seed and the text.
+    Random,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +107,7 @@ impl Default for Recipe {
             version: "unnamed".to_owned(),
             about: String::new(),
             columns: Columns::default(),
+            labels: Labels::default(),
             vocabulary: Vocabulary::default(),
             fit: Fit::default(),
             split: Split::default(),
@@ -122,7 +147,7 @@ impl Default for Fit {
 
 impl Default for Split {
     fn default() -> Self {
-        Self { seed: 7, calibrate: 0.1, test: 0.1 }
+        Self { by: By::Auto, seed: 7, calibrate: 0.1, test: 0.1 }
     }
 }
 
@@ -177,6 +202,15 @@ impl Recipe {
         }
         if self.columns.category.is_empty() {
             return value("columns.category", &"empty", "name at least one column");
+        }
+        let aliases = &self.labels.aliases;
+        let is_wrong = |new: &str| new.is_empty() || new.trim() != new || aliases.contains_key(new);
+        if let Some(alias) = aliases.iter().find(|(_, new)| is_wrong(new)) {
+            return value(
+                "labels.aliases",
+                &alias,
+                "give a new name without blanks around it that is not itself an old name",
+            );
         }
         if self.fit.alpha.is_empty() || !self.fit.alpha.iter().all(|a| (1e-6..=1e3).contains(a)) {
             return value("fit.alpha", &self.fit.alpha, "give one or more from 0.000001 to 1000");
@@ -233,6 +267,8 @@ mod tests {
             "[split]\ntest = 0.9",
             "[threshold]\nprecision = 1.5",
             "[columns]\ncategory = []",
+            "[labels.aliases]\na = \"\"",
+            "[labels.aliases]\na = \"b\"\nb = \"c\"",
         ] {
             assert!(matches!(Recipe::parse(bad), Err(RecipeError::Value { .. })), "{bad}");
         }

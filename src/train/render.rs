@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::TrainReport;
+use super::audit;
 use super::evaluate::{Evaluation, HeadEvaluation};
 
 /// Labels whose lines are shown at most; the weakest are named first.
@@ -39,6 +40,7 @@ pub fn report(r: &TrainReport) -> String {
     for (why, n) in &r.rejected {
         let _ = writeln!(out, "  {n} rows not used: {}", why.as_str());
     }
+    let _ = writeln!(out, "  split {}", r.split);
     for (target, labels) in &r.too_small {
         let list: Vec<String> = labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
         let _ =
@@ -50,6 +52,8 @@ pub fn report(r: &TrainReport) -> String {
     for warning in &r.warnings {
         let _ = writeln!(out, "  warning: {warning}");
     }
+    out.push('\n');
+    out.push_str(&audit::render::text(&r.audit));
     out.push('\n');
     out.push_str(&evaluation(&r.evaluation));
     out

@@ -1,13 +1,33 @@
-//! Which tickets fit, calibrate and test. By the text's hash, so that identical texts stand on
-//! one side; label by label, so that small labels are in every part.
+//! Which tickets fit, calibrate and test.
+//!
+//! By time where the tickets have dates: the model will read tickets that are newer than those it
+//! learnt from, so the newest test it and those before them calibrate it. At random otherwise,
+//! label by label, so that small labels are in every part.
+//!
+//! Tickets with equal or nearly equal texts stay together, so that no text of the test has been
+//! fitted on. By time such a group stands where its oldest ticket does: one that began before the
+//! test is fitted on, all of it.
+
+mod folds;
+mod groups;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use sha2::{Digest, Sha256};
+use serde::Serialize;
 
 use super::data::Example;
-use super::recipe;
+use super::recipe::{self, By};
+use super::{TrainError, dates};
 use crate::triage::model::Target;
+pub use folds::folds;
+use groups::{Group, groups};
+
+/// Share of the tickets that must have a date to split by time. The others are fitted on.
+const DATED: f64 = 0.95;
+/// Tickets that a label needs to be in all three parts.
+const IN_ALL: usize = 3;
+const DAY: i64 = 86_400;
 
 /// Indices into the examples, each list in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,82 +37,191 @@ pub struct Parts {
     pub test: Vec<usize>,
 }
 
-/// Splits by category. The same examples and seed give the same parts, in whatever order the
-/// examples come.
-pub fn split(examples: &[Example], settings: &recipe::Split) -> Parts {
-    // Key of a text -> its examples; a text with two categories goes with the lesser one.
-    let mut texts: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
-    for (i, example) in examples.iter().enumerate() {
-        texts.entry(key(example, settings.seed)).or_default().push(i);
+impl Parts {
+    /// The parts with their names.
+    fn named(&self) -> [(&'static str, &[usize]); 3] {
+        [("fit", &self.fit), ("calibrate", &self.calibrate), ("test", &self.test)]
     }
-    let mut by_label: BTreeMap<&str, Vec<&[usize]>> = BTreeMap::new();
-    for members in texts.values() {
-        let labels = members.iter().filter_map(|i| examples[*i].label(Target::Category));
-        by_label.entry(labels.min().unwrap_or_default()).or_default().push(members);
-    }
-    let mut parts = Parts::default();
-    for groups in by_label.values() {
-        let n = groups.len() as f64;
-        let test = (n * settings.test).round() as usize;
-        let calibrate = (n * settings.calibrate).round() as usize;
-        for (i, members) in groups.iter().enumerate() {
-            let part = if i < test {
-                &mut parts.test
-            } else if i < test + calibrate {
-                &mut parts.calibrate
-            } else {
-                &mut parts.fit
-            };
-            part.extend_from_slice(members);
+}
+
+/// The parts, and how they came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    pub parts: Parts,
+    pub summary: Summary,
+}
+
+/// How the tickets were split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Time or random.
+    pub by: By,
+    pub seed: u64,
+    /// By time: the first moment of the calibration tickets, RFC 3339 in UTC.
+    pub calibrate_from: Option<String>,
+    /// By time: the first moment of the test tickets.
+    pub test_from: Option<String>,
+    /// Groups of equal and nearly equal texts, those of one ticket included.
+    pub groups: u64,
+    /// Tickets beyond the first of their group.
+    pub near_duplicates: u64,
+    /// Tickets without a date that can be read.
+    pub undated: u64,
+    /// Categories with 3 tickets or more of which a part has none, by part.
+    pub labels_missing: BTreeMap<&'static str, u64>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.calibrate_from, &self.test_from) {
+            (Some(calibrate), Some(test)) => {
+                write!(f, "by time: calibrated on tickets from {calibrate}, tested from {test}")?;
+            }
+            _ => write!(f, "at random, seed {}, label by label", self.seed)?,
         }
+        write!(f, "; {} tickets stand with the one whose text they repeat", self.near_duplicates)?;
+        for (part, n) in self.labels_missing.iter().filter(|(_, n)| **n > 0) {
+            write!(f, "; {n} labels have no ticket to {part}")?;
+        }
+        Ok(())
     }
+}
+
+/// Splits by the category. `ids` has a group for each example. The same examples, groups and seed
+/// give the same parts, in whatever order the examples come. A group with more tickets than a
+/// held-out part should have is fitted on where others can be held out instead: such a part would
+/// measure one text.
+///
+/// # Errors
+/// [`TrainError::NoDates`] when the recipe asks for a split by time and the tickets do not allow it.
+pub fn split(
+    examples: &[Example],
+    ids: &[u32],
+    settings: &recipe::Split,
+) -> Result<Split, TrainError> {
+    let groups = groups(examples, ids, settings.seed);
+    let dates: Vec<i64> = examples.iter().filter_map(|e| e.created_at).collect();
+    let days = || dates.iter().map(|date| date.div_euclid(DAY));
+    let timed = dates.len() as f64 >= DATED * examples.len() as f64 && days().min() < days().max();
+    let by = match settings.by {
+        By::Auto if timed => By::Time,
+        By::Auto => By::Random,
+        By::Time if !timed => {
+            return Err(TrainError::NoDates { dated: dates.len(), tickets: examples.len() });
+        }
+        by => by,
+    };
+    let number = groups.len();
+    let mut parts = if by == By::Time {
+        by_time(groups, examples.len(), settings)
+    } else {
+        at_random(groups, settings)
+    };
     for part in [&mut parts.fit, &mut parts.calibrate, &mut parts.test] {
         part.sort_unstable();
+    }
+    let from = |part: &[usize]| {
+        let dates = part.iter().filter_map(|i| examples[*i].created_at);
+        dates.min().filter(|_| by == By::Time).and_then(dates::format)
+    };
+    let summary = Summary {
+        by,
+        seed: settings.seed,
+        calibrate_from: from(&parts.calibrate),
+        test_from: from(&parts.test),
+        groups: number as u64,
+        near_duplicates: (examples.len() - number) as u64,
+        undated: (examples.len() - dates.len()) as u64,
+        labels_missing: labels_missing(&parts, examples),
+    };
+    Ok(Split { parts, summary })
+}
+
+/// One JSON object a line, for each example in order: `{"id":"7","part":"fit"}`.
+pub fn record(parts: &Parts, examples: &[Example]) -> Vec<u8> {
+    let mut names = vec![""; examples.len()];
+    for (name, part) in parts.named() {
+        for i in part {
+            names[*i] = name;
+        }
+    }
+    let line = |(example, part): (&Example, &str)| {
+        format!("{}\n", serde_json::json!({ "id": example.id, "part": part }))
+    };
+    examples.iter().zip(names).map(line).collect::<String>().into_bytes()
+}
+
+fn by_time(mut groups: Vec<Group<'_>>, tickets: usize, settings: &recipe::Split) -> Parts {
+    // The newest first; of one moment, in the order of the keys.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.oldest));
+    let test = wanted(tickets, settings.test);
+    let calibrate = wanted(tickets, settings.calibrate);
+    let mut parts = Parts::default();
+    for group in groups {
+        let fits = |wanted| group.oldest.is_some() && group.members.len() <= wanted;
+        let part = if parts.test.len() < test && fits(test) {
+            &mut parts.test
+        } else if parts.test.len() >= test && parts.calibrate.len() < calibrate && fits(calibrate) {
+            &mut parts.calibrate
+        } else {
+            &mut parts.fit
+        };
+        part.extend(group.members);
     }
     parts
 }
 
-fn key(example: &Example, seed: u64) -> [u8; 32] {
-    let mut sum = Sha256::new();
-    sum.update(seed.to_le_bytes());
-    sum.update(example.subject.as_bytes());
-    sum.update([0]);
-    sum.update(example.body.as_bytes());
-    sum.finalize().into()
+fn at_random(groups: Vec<Group<'_>>, settings: &recipe::Split) -> Parts {
+    let mut by_label: BTreeMap<&str, Vec<Group<'_>>> = BTreeMap::new();
+    for group in groups {
+        by_label.entry(group.label).or_default().push(group);
+    }
+    let mut parts = Parts::default();
+    for mut groups in by_label.into_values() {
+        let tickets: usize = groups.iter().map(|group| group.members.len()).sum();
+        let [test, calibrate] = match tickets {
+            n if n < IN_ALL => [0, 0],
+            n => [wanted(n, settings.test), wanted(n, settings.calibrate)],
+        };
+        // Large groups last: they are held out only where nothing else is left.
+        groups.sort_by_key(|group| group.members.len() > test.max(calibrate));
+        let (mut tested, mut calibrated, mut left) = (0, 0, groups.len());
+        for group in groups {
+            let n = group.members.len();
+            // One group each is kept for the parts that come after.
+            let part = if tested < test && left > 2 {
+                tested += n;
+                &mut parts.test
+            } else if calibrated < calibrate && left > 1 {
+                calibrated += n;
+                &mut parts.calibrate
+            } else {
+                &mut parts.fit
+            };
+            part.extend(group.members);
+            left -= 1;
+        }
+    }
+    parts
+}
+
+/// A share of some tickets, at least one.
+fn wanted(tickets: usize, share: f64) -> usize {
+    ((tickets as f64 * share).round() as usize).max(1)
+}
+
+fn labels_missing(parts: &Parts, examples: &[Example]) -> BTreeMap<&'static str, u64> {
+    let mut labels: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for (place, (_, part)) in parts.named().into_iter().enumerate() {
+        for label in part.iter().filter_map(|i| examples[*i].label(Target::Category)) {
+            labels.entry(label).or_default()[place] += 1;
+        }
+    }
+    labels.retain(|_, counts| counts.iter().sum::<usize>() >= IN_ALL);
+    let missing = |place: usize| labels.values().filter(|counts| counts[place] == 0).count() as u64;
+    let named = parts.named().into_iter().enumerate();
+    named.map(|(place, (name, _))| (name, missing(place))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::triage::text::language::Language;
-
-    fn example(i: usize) -> Example {
-        let label = Arc::from(if i.is_multiple_of(10) { "rare" } else { "common" });
-        Example {
-            id: i.to_string(),
-            subject: String::new(),
-            // Every text is there twice.
-            body: format!("text {}", i / 2 * 2 % 2000),
-            labels: [Some(label), None, None, None],
-            language: Language::En,
-        }
-    }
-
-    #[test]
-    fn parts_are_disjoint_stratified_and_keep_equal_texts_together() {
-        let examples: Vec<Example> = (0..2000).map(example).collect();
-        let settings = recipe::Split::default();
-        let parts = split(&examples, &settings);
-        let mut all = [parts.fit.clone(), parts.calibrate.clone(), parts.test.clone()].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..2000).collect::<Vec<_>>());
-        assert_eq!((parts.calibrate.len(), parts.test.len()), (200, 200));
-        for part in [&parts.fit, &parts.calibrate, &parts.test] {
-            assert!(part.chunks(2).all(|pair| examples[pair[0]].body == examples[pair[1]].body));
-        }
-        assert_eq!(split(&examples, &settings), parts);
-        assert_ne!(split(&examples, &recipe::Split { seed: 8, ..settings }), parts);
-    }
-}
+mod tests;

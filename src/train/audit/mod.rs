@@ -1,0 +1,73 @@
+//! What the data can carry: a look at the labelled tickets before anything is learnt from them.
+
+pub mod duplicates;
+pub mod labels;
+pub mod leaks;
+pub mod noise;
+pub mod render;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::data::{Data, Example};
+use duplicates::Duplicates;
+use labels::{Conflicts, Size, Spelling};
+use leaks::Leak;
+
+/// Characters of a ticket's text shown at most.
+const EXCERPT: usize = 120;
+
+/// What was found. Only categories are looked at; excerpts are redacted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Audit {
+    pub tickets: u64,
+    pub duplicates: Duplicates,
+    pub conflicts: Conflicts,
+    /// Spellings that differ in case, blanks or punctuation only.
+    pub variants: Vec<Vec<Spelling>>,
+    /// The recipe's aliases with the tickets that each renamed, zeros included.
+    pub aliases: BTreeMap<String, u64>,
+    /// Every category, in byte order.
+    pub labels: Vec<Size>,
+    /// Those of the greatest coverage first.
+    pub leaks: Vec<Leak>,
+}
+
+/// Looks the data over. `duplicates` is what [`duplicates::find`] says of its examples;
+/// `min_tickets` is the recipe's bar for a label to be learnt.
+pub fn audit(data: &Data, duplicates: Duplicates, min_tickets: u64) -> Audit {
+    let examples = &data.examples;
+    Audit {
+        tickets: examples.len() as u64,
+        conflicts: labels::conflicts(examples, &duplicates),
+        variants: labels::variants(&data.spellings),
+        aliases: data.aliases.clone(),
+        labels: labels::sizes(examples, &duplicates, min_tickets),
+        leaks: leaks::leaks(examples),
+        duplicates,
+    }
+}
+
+/// The beginning of a ticket's redacted text in one line.
+fn excerpt(example: &Example) -> String {
+    let words = [&example.subject, &example.body].into_iter().flat_map(|t| t.split_whitespace());
+    let mut out = String::new();
+    let mut left = EXCERPT;
+    for word in words {
+        if !out.is_empty() {
+            out.push(' ');
+            left -= 1;
+        }
+        // What steers a terminal has no place in a report.
+        out.extend(word.chars().filter(|c| !c.is_control()).take(left));
+        left = left.saturating_sub(word.chars().count());
+        if left < 2 {
+            break;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

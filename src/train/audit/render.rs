@@ -1,0 +1,130 @@
+//! An audit as plain text for a terminal, and as lines of Markdown for the model card.
+
+use std::fmt::Write as _;
+
+use super::Audit;
+use super::labels::{Size, Spelling, Use};
+use crate::train::render::percent;
+
+/// Spellings and small labels listed at most.
+const LISTED: usize = 20;
+
+/// An audit as text. Conflicts are shown with the beginning of the ticket's redacted text.
+pub fn text(audit: &Audit) -> String {
+    let mut out = String::new();
+    let findings = findings(audit);
+    let (categories, tickets) = (audit.labels.len(), audit.tickets);
+    let rest = if findings.is_empty() { "nothing stands out" } else { "before you trust them" };
+    let _ = writeln!(out, "{categories} categories, {tickets} tickets: {rest}");
+    for finding in findings {
+        let _ = writeln!(out, "  {finding}");
+    }
+    if !audit.conflicts.shown.is_empty() {
+        let _ = writeln!(out, "  texts with more than one category, the most frequent first");
+    }
+    for conflict in &audit.conflicts.shown {
+        let _ = writeln!(out, "    {}", conflict.excerpt);
+        for claim in &conflict.labels {
+            let ids: Vec<String> = claim.ids.iter().map(|id| one_line(id)).collect();
+            let (label, n) = (one_line(&claim.label), claim.tickets);
+            let _ = writeln!(out, "      {label}: {n} tickets ({})", ids.join(", "));
+        }
+    }
+    out
+}
+
+/// An audit for the model card: one item of a list a line, without a ticket's text or id.
+pub fn markdown(audit: &Audit) -> Vec<String> {
+    findings(audit).into_iter().map(|finding| format!("- {finding}")).collect()
+}
+
+/// One line each.
+fn findings(audit: &Audit) -> Vec<String> {
+    let mut out = Vec::new();
+    let (d, c) = (&audit.duplicates, &audit.conflicts);
+    if d.repeated > 0 {
+        out.push(format!(
+            "{} of {} tickets repeat another: {} with an equal text, {} with a nearly equal one; \
+             the largest of {} groups has {}",
+            d.equal + d.near,
+            audit.tickets,
+            d.equal,
+            d.near,
+            d.repeated,
+            d.largest
+        ));
+    }
+    if c.texts > 0 {
+        out.push(format!(
+            "{} texts have more than one category: {} tickets, of which {} ({} of all) do not have \
+             the text's most frequent one",
+            c.texts,
+            c.tickets,
+            c.wrong,
+            percent(c.wrong as f64 / audit.tickets.max(1) as f64)
+        ));
+    }
+    for spellings in audit.variants.iter().take(LISTED) {
+        let list: Vec<String> = spellings.iter().map(spelling).collect();
+        out.push(format!("one label or several? {}", list.join(", ")));
+    }
+    if audit.variants.len() > LISTED {
+        out.push(format!("and {} labels more in several spellings", audit.variants.len() - LISTED));
+    }
+    for (old, tickets) in &audit.aliases {
+        out.push(match tickets {
+            0 => format!("alias {old:?} matches nothing"),
+            n => format!("alias {old:?} renamed {n} tickets"),
+        });
+    }
+    small(&mut out, audit, Use::NotLearnt);
+    small(&mut out, audit, Use::Weak);
+    for leak in &audit.leaks {
+        out.push(format!(
+            "{:?} gives {} away: {} of its {} tickets, {} of the label's; it {}",
+            leak.word,
+            one_line(&leak.label),
+            percent(leak.share),
+            leak.tickets,
+            percent(leak.coverage),
+            leak.why.as_str()
+        ));
+    }
+    out
+}
+
+fn spelling(spelling: &Spelling) -> String {
+    format!("{:?} ({})", spelling.label, spelling.tickets)
+}
+
+/// Labels of one kind, the smallest first.
+fn small(out: &mut Vec<String>, audit: &Audit, is: Use) {
+    let mut found: Vec<&Size> = audit.labels.iter().filter(|label| label.is == is).collect();
+    if found.is_empty() {
+        return;
+    }
+    found.sort_by_key(|size| size.texts);
+    let name = |size: &&Size| {
+        let label = one_line(&size.label);
+        match size.texts == size.tickets {
+            true => format!("{label} ({})", size.tickets),
+            false => format!("{label} ({}, {} distinct)", size.tickets, size.texts),
+        }
+    };
+    let mut list: Vec<String> = found.iter().take(LISTED).map(name).collect();
+    if found.len() > LISTED {
+        list.push(format!("and {} more", found.len() - LISTED));
+    }
+    out.push(format!(
+        "{} of {} labels {}: {}",
+        found.len(),
+        audit.labels.len(),
+        is.as_str(),
+        list.join(", ")
+    ));
+}
+
+/// Without what steers a terminal.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
