@@ -1,5 +1,5 @@
 # Everything that people run by name. Each target is one or two commands that can be run by hand.
-.PHONY: test chaos bench corpus model schemas
+.PHONY: test chaos bench corpus model quality schemas
 
 # All tests; those on a real Kafka start it themselves (see README).
 test:
@@ -21,6 +21,11 @@ corpus:
 # The model that ships, from that corpus.
 model: corpus
 	cargo run --release -- train --data target/corpus/tickets.jsonl --recipe training/default.toml --out models/default
+
+# How good trained models are beside the usual text classifiers, on labelled sets that are not part of
+# the project (TRIAGED_QUALITY_DATA, or ../shared/data). Rewrites docs/quality.md.
+quality:
+	training/peers/run.sh
 
 # The published contracts, from the types.
 schemas:

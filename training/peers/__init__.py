@@ -1,0 +1,1 @@
+"""Measures triaged's trained models against the usual text classifiers, on the same rows."""

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# What `make quality` does: measures triaged's models against the usual text classifiers and rewrites
+# docs/quality.md. Options are handed on, such as --refresh, which asks the peers again too.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+data=${TRIAGED_QUALITY_DATA:-../shared/data}
+if [ ! -d "$data" ]; then
+  echo "skipped: there is no folder $data with labelled sets; name one in TRIAGED_QUALITY_DATA"
+  exit 0
+fi
+
+# One thread and no chance: the same numbers on every run.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=training
+
+environment=target/quality/venv
+[ -d "$environment" ] || python3 -m venv "$environment"
+"$environment/bin/pip" install --quiet --disable-pip-version-check -r training/peers/requirements.txt
+"$environment/bin/python" -m unittest discover --start-directory training/peers/tests --top-level-directory training
+
+cargo build --release --locked
+"$environment/bin/python" -m peers --data "$data" "$@"
