@@ -6,13 +6,14 @@ import tempfile
 import unittest
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from peers import answers
 from peers.answers import Answers
 from peers.ours import Failed, Triaged
-from peers.systems import PEERS
+from peers.systems import PEERS, FastText
 
 TEXTS = ["printer has no paper", "printer jams again", "cannot log in", "log in fails"] * 5
 LABELS = ["paper jam", "paper jam", "access", "access"] * 5
@@ -52,6 +53,19 @@ class Peers(unittest.TestCase):
                 again = peer.answer(TEXTS + RARE, LABELS + RARE_LABELS, asked)
                 self.assertEqual(got.labels, again.labels)
                 np.testing.assert_array_equal(got.confidence, again.confidence)
+
+    def test_fasttext_does_not_learn_label_by_label(self) -> None:
+        given: list[str] = []
+
+        def read(file: str, **_: object) -> mock.Mock:
+            given.extend(line.split()[0] for line in Path(file).read_text().splitlines())
+            return mock.Mock(predict=mock.Mock(return_value=([["__label__0"]], [[1.0]])))
+
+        labels = ["a"] * 50 + ["b"] * 50
+        with mock.patch("peers.systems.fasttext.train_supervised", read):
+            FastText(rate=0.1).answer(["x"] * 100, labels, ["x"])
+        self.assertEqual(given.count("__label__0"), 50)
+        self.assertIn("__label__1", given[:20])
 
     def test_names_and_settings_tell_them_apart(self) -> None:
         self.assertEqual(len({peer.name for peer in PEERS}), len(PEERS))
