@@ -98,7 +98,7 @@ fn numbers(out: &mut String, report: &TrainReport) {
     for h in &report.evaluation.heads {
         let level = if h.first_level { ", first level" } else { "" };
         let own = |share: f64| if h.first_level { "-".to_owned() } else { percent(share) };
-        let at = h.coverage_at.iter().find(|c| c.precision >= 0.95).map_or(0.0, |c| c.coverage);
+        let at = h.coverage_at_wanted().map_or(0.0, |c| c.coverage);
         let _ = writeln!(
             out,
             "| {}{level} | {} | {} | {} | {} | {} | {} | {} |",
@@ -115,7 +115,7 @@ fn numbers(out: &mut String, report: &TrainReport) {
     let _ = writeln!(
         out,
         "\nCalibration error is the mean distance between confidence and accuracy over 15 bins of \
-         equal size. Tickets of one desk resemble each other: expect less on another desk's.\n"
+         equal width. Tickets of one desk resemble each other: expect less on another desk's.\n"
     );
     let Some(category) = report.evaluation.heads.iter().find(|h| !h.first_level) else { return };
     let _ = writeln!(

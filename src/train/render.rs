@@ -74,7 +74,7 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
     line(
         out,
         "calibration error",
-        format!("{}  (15 bins of equal size)", percent(h.calibration_error)),
+        format!("{}  (15 bins of equal width)", percent(h.calibration_error)),
     );
     line(out, "log loss, Brier score", format!("{:.3}, {:.3}", h.log_loss, h.brier));
     if !h.first_level {
@@ -126,21 +126,11 @@ fn labels(out: &mut String, h: &HeadEvaluation) {
 }
 
 fn confusions(out: &mut String, h: &HeadEvaluation) {
-    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
-    for (truth, row) in h.confusion.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|(answer, n)| *answer != truth && **n > 0);
-        pairs.extend(wrong.map(|(answer, n)| (*n, truth, answer)));
-    }
-    pairs.sort_by_key(|(n, truth, answer)| (std::cmp::Reverse(*n), *truth, *answer));
-    if !pairs.is_empty() {
+    if !h.confusions.is_empty() {
         let _ = writeln!(out, "  most frequent mistakes");
     }
-    for (n, truth, answer) in pairs.iter().take(CONFUSIONS) {
-        let _ = writeln!(
-            out,
-            "  {n:>7}  {} taken for {}",
-            h.labels[*truth].label, h.labels[*answer].label
-        );
+    for c in h.confusions.iter().take(CONFUSIONS) {
+        let _ = writeln!(out, "  {:>7}  {} taken for {}", c.tickets, c.truth, c.answer);
     }
 }
 

@@ -1,0 +1,222 @@
+//! The numbers of one head from its predictions.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::{
+    Bin, Confusion, Coverage, CurvePoint, HeadEvaluation, HeadPredictions, LabelScores,
+    LanguageScores, PRECISIONS, Predicted, Use, WANTED,
+};
+use crate::train::calibrate::threshold;
+use crate::train::wilson::{ONE_SIDED_95, TWO_SIDED_95, wilson_interval, wilson_lower};
+use crate::triage::text::language::Language;
+
+/// Bins of the reliability diagram and of the calibration error, of equal width.
+const BINS: usize = 15;
+/// Points of the curve of coverage and precision.
+const POINTS: usize = 50;
+/// Confusions listed.
+const CONFUSIONS: usize = 20;
+/// A probability of the truth below this counts as this in the log loss.
+const LEAST: f64 = 1e-15;
+/// What [`Use`] asks for.
+const TRUSTED: f64 = 0.90;
+const ENOUGH_ANSWERS: f64 = 0.1;
+const FAIR_F1: f64 = 0.5;
+const FEW: u64 = 20;
+
+/// Measures one head; `first_level` is only noted.
+pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluation {
+    let HeadPredictions { target, labels, tickets, unknown_labels } = head;
+    let n = tickets.len();
+    let mut confusion = vec![vec![0u64; labels.len()]; labels.len()];
+    for ticket in tickets {
+        confusion[ticket.truth][ticket.best] += 1;
+    }
+    let scores = label_scores(labels, &confusion, tickets);
+    let right = tickets.iter().filter(|a| a.is_right()).count();
+    let decided: u64 = scores.iter().map(|s| s.decided).sum();
+    let decided_right: u64 = scores.iter().map(|s| s.decided_right).sum();
+    let mean =
+        |value: fn(&Predicted) -> f64| tickets.iter().map(value).sum::<f64>() / n.max(1) as f64;
+    let with_support: Vec<&LabelScores> = scores.iter().filter(|s| s.support > 0).collect();
+    let pairs = pairs(tickets.iter());
+    let (bins, calibration_error) = reliability(&pairs);
+    let coverage_at = PRECISIONS.map(|precision| {
+        let found = threshold(&pairs, precision, 1);
+        let covered = found.map_or(0, |(_, covered)| covered);
+        Coverage { precision, threshold: found.map(|(t, _)| t), coverage: share(covered, n) }
+    });
+    HeadEvaluation {
+        target: *target,
+        first_level,
+        tickets: n as u64,
+        unknown_labels: unknown_labels.clone(),
+        accuracy: share(right, n),
+        majority: share(scores.iter().map(|s| s.support).max().unwrap_or(0), n as u64),
+        macro_f1: with_support.iter().map(|s| s.f1).sum::<f64>() / with_support.len().max(1) as f64,
+        calibration_error,
+        log_loss: mean(|a| -a.probabilities[a.truth].max(LEAST).ln()),
+        brier: mean(|a| {
+            let truth = |i: usize| if i == a.truth { 1.0 } else { 0.0 };
+            a.probabilities.iter().enumerate().map(|(i, p)| (p - truth(i)).powi(2)).sum()
+        }),
+        coverage_at: coverage_at.to_vec(),
+        coverage: share(decided, n as u64),
+        precision: share(decided_right, decided),
+        bins,
+        curve: curve(&pairs),
+        confusions: confusions(labels, &confusion),
+        languages: languages(tickets),
+        labels: scores,
+        confusion,
+    }
+}
+
+/// Confidences, and whether the answers were right.
+fn pairs<'a>(tickets: impl Iterator<Item = &'a Predicted>) -> Vec<(f64, bool)> {
+    tickets.map(|t| (t.confidence(), t.is_right())).collect()
+}
+
+fn label_scores(
+    labels: &[Arc<str>],
+    confusion: &[Vec<u64>],
+    tickets: &[Predicted],
+) -> Vec<LabelScores> {
+    let mut decided = vec![(0u64, 0u64); labels.len()];
+    for ticket in tickets.iter().filter(|t| t.decided) {
+        decided[ticket.best].0 += 1;
+        decided[ticket.best].1 += u64::from(ticket.is_right());
+    }
+    let of = |(i, label): (usize, &Arc<str>)| {
+        let right = confusion[i][i];
+        let support: u64 = confusion[i].iter().sum();
+        let answered: u64 = confusion.iter().map(|row| row[i]).sum();
+        let mut scores = LabelScores {
+            label: label.to_string(),
+            support,
+            answered,
+            precision: share(right, answered),
+            precision_interval: wilson_interval(right, answered, TWO_SIDED_95),
+            recall: share(right, support),
+            recall_interval: wilson_interval(right, support, TWO_SIDED_95),
+            f1: share(2 * right, support + answered),
+            decided: decided[i].0,
+            decided_right: decided[i].1,
+            use_for: Use::TooFew,
+        };
+        scores.use_for = use_for(&scores, right);
+        scores
+    };
+    labels.iter().enumerate().map(of).collect()
+}
+
+fn use_for(scores: &LabelScores, right: u64) -> Use {
+    let trusted = |right, n| wilson_lower(right, n, ONE_SIDED_95) >= TRUSTED;
+    let enough = scores.decided as f64 >= ENOUGH_ANSWERS * scores.answered as f64;
+    if scores.support < FEW {
+        Use::TooFew
+    } else if trusted(right, scores.answered) {
+        Use::Always
+    } else if enough && trusted(scores.decided_right, scores.decided) {
+        Use::WhenSure
+    } else if scores.f1 >= FAIR_F1 {
+        Use::Proposal
+    } else {
+        Use::NotYet
+    }
+}
+
+/// The bins that have tickets, and the mean distance between what they claim and what was right
+/// (expected calibration error; Guo et al. 2017).
+fn reliability(pairs: &[(f64, bool)]) -> (Vec<Bin>, f64) {
+    let mut by_bin: Vec<Vec<(f64, bool)>> = vec![Vec::new(); BINS];
+    for pair in pairs {
+        let bin = (pair.0 * BINS as f64) as usize;
+        by_bin[bin.min(BINS - 1)].push(*pair);
+    }
+    let edge = |i: usize| i as f64 / BINS as f64;
+    let of = |(i, bin): (usize, &Vec<(f64, bool)>)| {
+        let n = bin.len();
+        (n > 0).then(|| Bin {
+            from: edge(i),
+            to: edge(i + 1),
+            tickets: n as u64,
+            confidence: bin.iter().map(|(c, _)| c).sum::<f64>() / n as f64,
+            accuracy: share(bin.iter().filter(|(_, right)| *right).count(), n),
+        })
+    };
+    let bins: Vec<Bin> = by_bin.iter().enumerate().filter_map(of).collect();
+    let error =
+        bins.iter().map(|b| b.tickets as f64 * (b.confidence - b.accuracy).abs()).sum::<f64>();
+    (bins, error / pairs.len().max(1) as f64)
+}
+
+fn curve(pairs: &[(f64, bool)]) -> Vec<CurvePoint> {
+    let mut sorted = pairs.to_vec();
+    sorted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let n = sorted.len();
+    let mut points = Vec::new();
+    let (mut right, mut step) = (0usize, 1);
+    for (i, (confidence, is_right)) in sorted.iter().enumerate() {
+        right += usize::from(*is_right);
+        let covered = i + 1;
+        // Tickets of equal confidence stand or fall together.
+        let last_of_equals = sorted.get(covered).is_none_or(|(next, _)| next < confidence);
+        if last_of_equals && covered * POINTS >= step * n {
+            step = covered * POINTS / n + 1;
+            points.push(CurvePoint {
+                threshold: *confidence,
+                coverage: share(covered, n),
+                precision: share(right, covered),
+            });
+        }
+    }
+    points
+}
+
+fn confusions(labels: &[Arc<str>], confusion: &[Vec<u64>]) -> Vec<Confusion> {
+    let mut found = Vec::new();
+    for (truth, row) in confusion.iter().enumerate() {
+        let support: u64 = row.iter().sum();
+        for (answer, tickets) in row.iter().enumerate() {
+            if answer != truth && *tickets > 0 {
+                found.push(Confusion {
+                    truth: labels[truth].to_string(),
+                    answer: labels[answer].to_string(),
+                    tickets: *tickets,
+                    share: share(*tickets, support),
+                });
+            }
+        }
+    }
+    // The sort keeps the labels' order among equals.
+    found.sort_by_key(|c| Reverse(c.tickets));
+    found.truncate(CONFUSIONS);
+    found
+}
+
+fn languages(tickets: &[Predicted]) -> Vec<LanguageScores> {
+    let of = |language: Language| {
+        let pairs = pairs(tickets.iter().filter(|t| t.language == language));
+        let n = pairs.len();
+        let covered = threshold(&pairs, WANTED, 1).map_or(0, |(_, covered)| covered);
+        (n > 0).then(|| LanguageScores {
+            language,
+            tickets: n as u64,
+            accuracy: share(pairs.iter().filter(|(_, right)| *right).count(), n),
+            calibration_error: reliability(&pairs).1,
+            coverage_at_95: share(covered, n),
+        })
+    };
+    Language::ALL.into_iter().filter_map(of).collect()
+}
+
+/// `part / all`, 0 of nothing.
+fn share<T: TryInto<u64>>(part: T, all: T) -> f64 {
+    let (part, all) = (part.try_into().unwrap_or(0), all.try_into().unwrap_or(0));
+    if all == 0 { 0.0 } else { part as f64 / all as f64 }
+}
+
+#[cfg(test)]
+mod tests;

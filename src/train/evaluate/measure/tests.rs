@@ -1,0 +1,119 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::triage::model::Target;
+
+fn predicted(truth: usize, probabilities: &[f64], language: Language) -> Predicted {
+    let best = (0..probabilities.len())
+        .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
+        .unwrap();
+    let decided = probabilities[best] >= 0.7;
+    Predicted { ticket: 0, truth, probabilities: probabilities.to_vec(), best, decided, language }
+}
+
+fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
+    let labels = labels.iter().map(|l| Arc::from(*l)).collect();
+    HeadPredictions { target: Target::Category, labels, tickets, unknown_labels: BTreeMap::new() }
+}
+
+fn four() -> HeadPredictions {
+    let tickets = vec![
+        predicted(0, &[0.8, 0.1, 0.1], Language::En),
+        predicted(0, &[0.3, 0.6, 0.1], Language::En),
+        predicted(1, &[0.1, 0.8, 0.1], Language::Ko),
+        predicted(2, &[0.35, 0.25, 0.4], Language::Ko),
+    ];
+    head(&["A/x", "A/y", "B"], tickets)
+}
+
+#[test]
+fn numbers_by_hand() {
+    let m = measure(&four(), false);
+    assert_eq!((m.tickets, m.accuracy, m.majority), (4, 0.75, 0.5));
+    assert_eq!(m.confusion, [[1, 1, 0], [0, 1, 0], [0, 0, 1]]);
+    assert_eq!((m.labels[0].recall, m.labels[0].answered), (0.5, 1));
+    assert_eq!((m.labels[1].precision, m.labels[1].answered), (0.5, 2));
+    assert_eq!(m.labels[1].precision_interval, wilson_interval(1, 2, TWO_SIDED_95));
+    assert_eq!((m.labels[1].decided, m.labels[1].decided_right), (1, 1));
+    assert!((m.macro_f1 - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+    assert_eq!((m.coverage, m.precision), (0.5, 1.0));
+    // 0.8 0.8 | 0.6 wrong | 0.4 right
+    let at = m.coverage_at_wanted().unwrap();
+    assert_eq!((at.threshold, at.coverage), (Some(0.8), 0.5));
+    let expected = -(0.8f64.ln() + 0.3f64.ln() + 0.8f64.ln() + 0.4f64.ln()) / 4.0;
+    assert!((m.log_loss - expected).abs() < 1e-12);
+    assert!((m.calibration_error - (0.2 + 0.2 + 0.6 + 0.6) / 4.0).abs() < 1e-12);
+    let bins: Vec<_> = m.bins.iter().map(|b| (b.tickets, b.confidence, b.accuracy)).collect();
+    assert_eq!(bins, [(1, 0.4, 1.0), (1, 0.6, 0.0), (2, 0.8, 1.0)]);
+    assert_eq!((m.bins[2].from, m.bins[2].to), (12.0 / 15.0, 13.0 / 15.0));
+    let curve: Vec<_> = m.curve.iter().map(|p| (p.threshold, p.coverage, p.precision)).collect();
+    assert_eq!(curve, [(0.8, 0.5, 1.0), (0.6, 0.75, 2.0 / 3.0), (0.4, 1.0, 0.75)]);
+    let mistake = Confusion { truth: "A/x".into(), answer: "A/y".into(), tickets: 1, share: 0.5 };
+    assert_eq!(m.confusions, [mistake]);
+}
+
+#[test]
+fn languages_by_hand() {
+    let m = measure(&four(), false);
+    let [en, ko] = m.languages[..] else { panic!("two languages") };
+    assert_eq!(
+        (en.language, en.tickets, en.accuracy, en.coverage_at_95),
+        (Language::En, 2, 0.5, 0.5)
+    );
+    assert!((en.calibration_error - 0.4).abs() < 1e-12);
+    assert_eq!(
+        (ko.language, ko.tickets, ko.accuracy, ko.coverage_at_95),
+        (Language::Ko, 2, 1.0, 1.0)
+    );
+    assert!((ko.calibration_error - 0.4).abs() < 1e-12);
+}
+
+#[test]
+fn the_first_level_adds_probabilities_up() {
+    let first = four().first_level().unwrap();
+    assert_eq!(first.labels.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["A", "B"]);
+    // The last ticket's A/x and A/y together beat B.
+    assert_eq!(measure(&first, true).confusion, [[3, 0], [1, 0]]);
+    assert!(first.first_level().is_none());
+}
+
+#[test]
+fn nothing_to_measure_is_no_division_by_zero() {
+    let m = measure(&head(&["A"], vec![]), false);
+    assert_eq!((m.accuracy, m.log_loss, m.calibration_error), (0.0, 0.0, 0.0));
+    assert!(m.bins.is_empty() && m.curve.is_empty() && m.languages.is_empty());
+}
+
+#[test]
+fn what_a_label_is_good_for() {
+    let many = |n, truth, p: f64| vec![predicted(truth, &[p, 1.0 - p], Language::En); n];
+    let first = |tickets: Vec<Vec<Predicted>>| {
+        measure(&head(&["A", "B"], tickets.concat()), false).labels[0].use_for
+    };
+    assert_eq!(first(vec![many(19, 0, 0.9)]), Use::TooFew);
+    assert_eq!(first(vec![many(100, 0, 0.9), many(1, 1, 0.9)]), Use::Always);
+    assert_eq!(first(vec![many(100, 0, 0.9), many(50, 1, 0.6)]), Use::WhenSure);
+    assert_eq!(first(vec![many(100, 0, 0.9), many(50, 1, 0.9)]), Use::Proposal);
+    assert_eq!(first(vec![many(20, 0, 0.9), many(80, 1, 0.9)]), Use::NotYet);
+}
+
+proptest! {
+    #[test]
+    fn parts_add_up(pairs in prop::collection::vec((0.0..=1.0f64, any::<bool>()), 1..400)) {
+        let n = pairs.len();
+        let right = pairs.iter().filter(|(_, right)| *right).count();
+        let (bins, error) = reliability(&pairs);
+        prop_assert_eq!(bins.iter().map(|b| b.tickets).sum::<u64>(), n as u64);
+        prop_assert!((0.0..=1.0).contains(&error));
+        for bin in &bins {
+            prop_assert!(bin.from <= bin.confidence + 1e-12 && bin.confidence <= bin.to + 1e-12);
+        }
+        let points = curve(&pairs);
+        prop_assert!(points.len() <= POINTS);
+        prop_assert!(points.is_sorted_by(|a, b| a.threshold > b.threshold && a.coverage < b.coverage));
+        let last = points.last().unwrap();
+        prop_assert_eq!((last.coverage, last.precision), (1.0, share(right, n)));
+    }
+}
