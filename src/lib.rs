@@ -18,6 +18,7 @@ pub mod desk;
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod page;
 pub mod service;
 pub mod stage;
 pub mod train;

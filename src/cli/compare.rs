@@ -39,7 +39,7 @@ pub struct CompareArgs {
 pub fn compare(args: &CompareArgs) -> Result<()> {
     let recipe = args.data.recipe()?;
     let (old, new) = (bundle::open(&args.old)?, bundle::open(&args.new)?);
-    let examples = labelled(&args.data, &recipe)?;
+    let examples = labelled(&args.data, &recipe)?.examples;
     let gate = Gate { max_drop: args.max_drop, allowed: &args.allow_class, listed: args.examples };
     let comparison = compare::compare(&compare::rows(&old, &new, &examples), &gate);
     let known = |name: &String| comparison.classes.iter().any(|c| c.label == *name);

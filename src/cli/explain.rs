@@ -10,8 +10,10 @@ use clap::Args;
 use super::ModelArgs;
 use super::show::Palette;
 use crate::desk;
+use crate::page::explanation;
 use crate::triage::decision::{Category, Decision};
 use crate::triage::model::{Explanation, Scratch};
+use crate::triage::text::redact::redact;
 
 #[derive(Args)]
 pub struct ExplainArgs {
@@ -23,6 +25,9 @@ pub struct ExplainArgs {
     /// Print JSON instead of a page for people
     #[arg(long)]
     json: bool,
+    /// Write the decision as a page, too
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// A file with one ticket; `-` or none is standard input
     file: Option<PathBuf>,
 }
@@ -52,6 +57,11 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     let mut scratch = Scratch::default();
     let decision = triage.decide(&mut scratch, &ticket);
     let all = triage.model().explain_all(&mut scratch, &ticket.subject, &ticket.body).explanation;
+    if let Some(file) = &args.html {
+        let (subject, body) = (redact(&ticket.subject).0, redact(&ticket.body).0);
+        fs::write(file, explanation::page(&decision, &all, &subject, &body))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     if args.json {
         let words = all.words.iter();
         let words: Vec<_> = words

@@ -1,17 +1,21 @@
 //! `triaged train` and `triaged evaluate`.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::bundle;
-use crate::train::data::Example;
+use crate::train::data::Data;
+use crate::train::evaluate::predict;
 use crate::train::recipe::Recipe;
-use crate::train::{Progress, data, evaluate, render, train as fit};
+use crate::train::report::Report;
+use crate::train::{Progress, data, render, train as fit};
 
 /// Where labelled tickets are, and which columns matter.
 #[derive(Args)]
@@ -70,14 +74,14 @@ impl DataArgs {
 }
 
 /// Labelled tickets as the flags say; rows that cannot be used are counted on standard error.
-pub(super) fn labelled(args: &DataArgs, recipe: &Recipe) -> Result<Vec<Example>> {
+pub(super) fn labelled(args: &DataArgs, recipe: &Recipe) -> Result<Data> {
     let bar = Steps::new();
     let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
     bar.done();
     for (rejection, rows) in &data.rejected {
         writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str())?;
     }
-    Ok(data.examples)
+    Ok(data)
 }
 
 #[derive(Args)]
@@ -90,6 +94,9 @@ pub struct TrainArgs {
     /// The model's name and version, which every decision carries
     #[arg(long, value_name = "TEXT")]
     version_name: Option<String>,
+    /// The directory for the report, as a page and as JSON [default: <OUT>.report]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Decides which tickets are held out
     #[arg(long)]
     seed: Option<u64>,
@@ -112,6 +119,10 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     let id = bundle::write(&args.out, &bundle)?;
     // What serves must be able to open it: find out now, not at three in the morning.
     bundle::open(&args.out)?;
+    let pages = args.report.clone().unwrap_or_else(|| beside(&args.out));
+    Report::of_training(&id.to_string(), &bundle.manifest, &report)
+        .write(&pages)
+        .with_context(|| format!("cannot write the report to {}", pages.display()))?;
     let mut out = stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -119,8 +130,16 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     } else {
         write!(out, "{}", render::report(&report))?;
         writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
+        writeln!(out, "report written to {}", pages.join("report.html").display())?;
     }
     Ok(())
+}
+
+/// `models/mine.report` for `models/mine`: a bundle holds its own files only.
+fn beside(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or(OsStr::new("model")).to_owned();
+    name.push(".report");
+    out.with_file_name(name)
 }
 
 #[derive(Args)]
@@ -133,18 +152,26 @@ pub struct EvaluateArgs {
     /// Print the numbers as JSON
     #[arg(long)]
     json: bool,
+    /// Write the report as a page, too
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let recipe = args.data.recipe()?;
     let model = bundle::open(&args.model)?;
-    let evaluation = evaluate::evaluate(&model, &labelled(&args.data, &recipe)?);
+    let data = labelled(&args.data, &recipe)?;
+    let report = Report::of_evaluation(&model, &data, &predict(&model, &data.examples));
+    if let Some(file) = &args.html {
+        fs::write(file, report.html())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let mut out = stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &evaluation)?;
+        serde_json::to_writer_pretty(&mut out, &report.evaluation)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}", render::evaluation(&evaluation))?;
+        write!(out, "{}", render::evaluation(&report.evaluation))?;
     }
     Ok(())
 }

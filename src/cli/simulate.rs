@@ -63,7 +63,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
     if !unknown.is_empty() {
         bail!(Mismatch::UnknownThresholds(unknown));
     }
-    let predictions = predict(&model, &policy, &labelled(&args.data, &recipe)?);
+    let predictions = predict(&model, &policy, &labelled(&args.data, &recipe)?.examples);
     let wanted = Wanted {
         precision: args.precision,
         min_tickets: recipe.threshold.min_tickets,

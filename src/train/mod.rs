@@ -12,6 +12,7 @@ pub mod fit;
 mod head;
 pub mod recipe;
 pub mod render;
+pub mod report;
 pub mod simulate;
 pub mod split;
 pub mod thresholds;
@@ -34,9 +35,10 @@ use crate::triage::text::model_text;
 use crate::triage::text::pieces::{Bag, WordPieces};
 use audit::{Audit, audit};
 use data::{Data, Example, Rejection};
-use evaluate::{Evaluation, evaluate};
+use evaluate::{Evaluation, predict};
 use head::Trained;
 use recipe::{Recipe, RecipeError};
+use report::{LabelWords, LearningPoint, Mistake, mistakes};
 
 /// Tickets in `probes.jsonl`.
 const PROBES: usize = 12;
@@ -137,6 +139,13 @@ pub struct TrainReport {
     pub warnings: Vec<String>,
     /// On the test tickets.
     pub evaluation: Evaluation,
+    /// From fewer tickets, if that was tried.
+    pub learning: Vec<LearningPoint>,
+    /// What the model goes by, if that was asked for.
+    pub top_words: Vec<LabelWords>,
+    /// Among the test tickets. They hold texts, so they are in the written report only.
+    #[serde(skip)]
+    pub mistakes: Vec<Mistake>,
 }
 
 /// Trains a model on labelled tickets.
@@ -213,7 +222,9 @@ pub fn train(
     let model = assemble(&heads, &bundle.weights, pieces, recipe)?;
     let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
     step(Step::Evaluate, 0, 1);
-    let evaluation = evaluate(&model, &test);
+    let predictions = predict(&model, &test);
+    let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
+    let category = predictions.head(Target::Category);
     bundle.manifest.metrics = metrics(&evaluation);
     bundle.probes = probes(&model, &test);
     let report = TrainReport {
@@ -229,6 +240,9 @@ pub fn train(
         omitted,
         warnings: warnings(&heads),
         evaluation,
+        learning: Vec::new(),
+        top_words: Vec::new(),
+        mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
     };
     bundle.card = card::write(&bundle.manifest, &report);
     step(Step::Evaluate, 1, 1);

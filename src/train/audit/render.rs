@@ -38,8 +38,8 @@ pub fn markdown(audit: &Audit) -> Vec<String> {
     findings(audit).into_iter().map(|finding| format!("- {finding}")).collect()
 }
 
-/// One line each.
-fn findings(audit: &Audit) -> Vec<String> {
+/// What to know before trusting the numbers, one line each, without a ticket's text or id.
+pub fn findings(audit: &Audit) -> Vec<String> {
     let mut out = Vec::new();
     let (d, c) = (&audit.duplicates, &audit.conflicts);
     if d.repeated > 0 {

@@ -1,0 +1,251 @@
+//! One decision as a page: what was decided, and which words of the ticket did it.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use super::{document, exact, percent};
+use crate::triage::decision::{Category, Decision};
+use crate::triage::model::Explanation;
+use crate::triage::text::redact::MaskKind;
+use crate::triage::text::tokens::words;
+
+/// The page of a decision. `explanation` lists every word; subject and body are redacted.
+pub fn page(
+    decision: &Decision<'_>,
+    explanation: &Explanation,
+    subject: &str,
+    body: &str,
+) -> String {
+    let category = &decision.category;
+    let title = format!("Why {}?", category.label);
+    let weights: HashMap<&str, f64> =
+        explanation.words.iter().map(|w| (w.word.as_str(), w.weight)).collect();
+    let second = runner_up(category);
+    let page = html! {
+        h1 { (title) }
+        p.soft { "Ticket " (decision.ticket_id) ", model " (decision.model.version) " (" (decision.model.id) ")" }
+        div.lead {
+            p {
+                "The model is " (percent(category.confidence.0)) " sure that this is " b { (category.label) }
+                @if let Some(next) = &category.runner_up {
+                    "; next comes " (next.label) " with " (percent(next.confidence.0))
+                }
+                "."
+            }
+            @match &decision.review {
+                Some(review) => p { "A person has to look: " (review.detail) "." },
+                None => p { "It goes to " b { (decision.queue) } " without a person." },
+            }
+        }
+        h2 { "The words that did it" }
+        p {
+            mark.for style="--s:.6" { "Blue" } " speaks for " (category.label) ", "
+            mark.against style="--s:.6" { "red" } " for " (second) ". The darker, the weightier. "
+            "Personal data was masked before the model read it."
+        }
+        div.ticket {
+            @if !subject.trim().is_empty() { b { (highlighted(subject, &weights)) } "\n" }
+            (highlighted(body, &weights))
+        }
+        h2 { "What would have changed it" }
+        ul { @for sentence in changes(decision, explanation) { li { (sentence) } } }
+        h2 { "Every weight" }
+        p {
+            "In calibrated log-odds of " (category.label) " against " (second) ": each adds to the lead, 0.7 doubles "
+            "it, a weight below 0 takes away."
+        }
+        (weight_table(explanation))
+        h2 { "The decision" }
+        (facts(decision))
+    };
+    document(&title, &page)
+}
+
+fn runner_up<'a>(category: &'a Category<'_>) -> &'a str {
+    category.runner_up.as_ref().map_or("anything else", |r| r.label)
+}
+
+/// The text with the words that have a weight marked. Masks are left alone.
+fn highlighted(text: &str, weights: &HashMap<&str, f64>) -> Markup {
+    let largest = largest(weights.values());
+    let mut buffer = String::new();
+    let mut weight_of = |run: &str| {
+        let mut sum = None;
+        words(run, &mut buffer, |word| {
+            if let Some(weight) = weights.get(word) {
+                sum = Some(sum.unwrap_or(0.0) + weight);
+            }
+        });
+        sum
+    };
+    html! {
+        @for run in runs(text) {
+            @match weight_of(run) {
+                Some(weight) => mark class=(side(weight)) style=(shade(weight, largest))
+                    title={ (format!("{weight:+.3}")) } { (run) },
+                None => (run),
+            }
+        }
+    }
+}
+
+/// The text cut into runs of letters and digits, what is between them, and masks.
+fn runs(text: &str) -> Vec<&str> {
+    let mut runs = Vec::new();
+    let (mut start, mut in_word, mut skip) = (0, false, 0);
+    for (i, c) in text.char_indices() {
+        if i < skip {
+            continue;
+        }
+        let mask = MaskKind::mask_len(&text.as_bytes()[i..]);
+        if mask.is_some() || i == skip || c.is_alphanumeric() != in_word {
+            runs.push(&text[start..i]);
+            (start, in_word) = (i, c.is_alphanumeric());
+        }
+        if let Some(length) = mask {
+            skip = i + length;
+        }
+    }
+    runs.push(&text[start..]);
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+fn largest<'a>(weights: impl Iterator<Item = &'a f64>) -> f64 {
+    weights.map(|w| w.abs()).fold(1e-9, f64::max)
+}
+
+fn side(weight: f64) -> &'static str {
+    if weight < 0.0 { "against" } else { "for" }
+}
+
+fn shade(weight: f64, largest: f64) -> String {
+    format!("--s:{:.3}", weight.abs() / largest)
+}
+
+/// What the ticket or the settings would have to be for another outcome.
+fn changes(decision: &Decision<'_>, explanation: &Explanation) -> Vec<String> {
+    let category = &decision.category;
+    let second = runner_up(category);
+    let mut sentences = vec![match carrying(explanation) {
+        Some(words) if words.is_empty() => {
+            format!(
+                "{} and {second} are about equally likely: any word may tip it.",
+                category.label
+            )
+        }
+        Some(words) => format!(
+            "Without {} the model would have said {second} rather than {}.",
+            quoted(&words),
+            category.label
+        ),
+        None => format!(
+            "Even without all the words that speak for it, {} would still be ahead: it is more frequent \
+             than {second}.",
+            category.label
+        ),
+    }];
+    let against = explanation.words.iter().filter(|w| w.weight < 0.0).take(3);
+    let against: Vec<&str> = against.map(|w| w.word.as_str()).collect();
+    if !against.is_empty() {
+        sentences.push(format!("It would have been surer without {}.", quoted(&against)));
+    }
+    sentences.push(if category.threshold.0 > 1.0 {
+        format!("Nothing in the text: {} is never decided without a person.", category.label)
+    } else {
+        format!(
+            "To be decided without a person, {} needs {}; it has {}.",
+            category.label,
+            exact(category.threshold.0),
+            exact(category.confidence.0)
+        )
+    });
+    sentences
+}
+
+/// The fewest words without which the lead is gone; none when all of them together do not carry
+/// it.
+fn carrying(explanation: &Explanation) -> Option<Vec<&str>> {
+    let mut left = explanation.total;
+    let mut words = Vec::new();
+    // The weightiest first.
+    for word in explanation.words.iter().filter(|w| w.weight > 0.0) {
+        if left <= 0.0 {
+            break;
+        }
+        left -= word.weight;
+        words.push(word.word.as_str());
+    }
+    (left <= 0.0).then_some(words)
+}
+
+/// `"a", "b" and "c"`; of very many only the first.
+fn quoted(words: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> =
+        words.iter().take(SHOWN).map(|w| format!("\u{201c}{w}\u{201d}")).collect();
+    match shown.split_last() {
+        _ if words.len() > SHOWN => {
+            format!("{} and {} more words", shown.join(", "), words.len() - SHOWN)
+        }
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => shown.join(""),
+    }
+}
+
+fn weight_table(explanation: &Explanation) -> Markup {
+    let weights: Vec<f64> = explanation.words.iter().map(|w| w.weight).collect();
+    let largest = largest(weights.iter().chain([&explanation.prior]));
+    let row = |name: Markup, weight: f64| {
+        html! {
+            tr {
+                th.text { (name) }
+                td { (format!("{weight:+.3}")) }
+                td.text { span class={ "bar " (side(weight)) } style=(shade(weight, largest)) {} }
+            }
+        }
+    };
+    html! {
+        div.wide {
+            table {
+                thead { tr { th.text { "Word" } th { "Weight" } th {} } }
+                tbody {
+                    @for w in &explanation.words {
+                        (row(html! { (w.word) @if w.count > 1 { span.soft { " × " (w.count) } } }, w.weight))
+                    }
+                    (row(html! { i { "how frequent the category is" } }, explanation.prior))
+                    @if explanation.other.abs() >= 0.000_5 {
+                        tr { th.text { i { "other" } } td { (format!("{:+.3}", explanation.other)) } td {} }
+                    }
+                    tr { th.text { b { "in all" } } td { b { (format!("{:+.3}", explanation.total)) } } td {} }
+                }
+            }
+        }
+    }
+}
+
+fn facts(decision: &Decision<'_>) -> Markup {
+    let (category, priority) = (&decision.category, &decision.priority);
+    let masked: Vec<String> =
+        decision.masked.iter().map(|(kind, n)| format!("{kind} × {n}")).collect();
+    html! {
+        dl {
+            dt { "Outcome" } dd { (decision.outcome.as_str()) }
+            dt { "Queue" } dd { (decision.queue) }
+            dt { "Category" } dd { (category.label) ", " (exact(category.confidence.0)) }
+            dt { "Priority" }
+            dd {
+                (priority.label) " (impact " (priority.impact.value) ", urgency " (priority.urgency.value)
+                ", matrix " (priority.matrix) ")"
+            }
+            dt { "Language" } dd { (decision.language) }
+            dt { "Masked" } dd { @if masked.is_empty() { "nothing" } @else { (masked.join(", ")) } }
+            dt { "Model" } dd { (decision.model.version) " " (decision.model.id) }
+            dt { "Policy" } dd { (decision.policy.version) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

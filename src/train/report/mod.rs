@@ -1,0 +1,200 @@
+//! The report on a model for those who decide about it: one page, and the same numbers as JSON.
+
+mod classes;
+mod page;
+mod words;
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::TrainReport;
+use super::audit::render::findings;
+use super::data::{Data, Example};
+use super::evaluate::{Evaluation, HeadPredictions, Predicted, Predictions};
+use crate::bundle::Manifest;
+use crate::page::counted;
+use crate::triage::model::{Model, Target};
+use crate::triage::text::language::Language;
+
+/// Mistakes listed.
+const MISTAKES: usize = 20;
+/// Characters of a ticket's text that are shown.
+const EXCERPT: usize = 300;
+
+/// Everything on the page. Shares are from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Whether neither fitting nor calibrating saw the tickets.
+    pub unseen: bool,
+    pub evaluation: Evaluation,
+    /// In the order of tickets; empty where nothing was tried.
+    pub learning: Vec<LearningPoint>,
+    /// Empty where nothing is known of them.
+    pub top_words: Vec<LabelWords>,
+    /// Of the category, the surest first.
+    pub mistakes: Vec<Mistake>,
+    /// What to know about the data, a sentence each.
+    pub notes: Vec<String>,
+    pub facts: Vec<Fact>,
+}
+
+/// How good a model is that was fitted on so many tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LearningPoint {
+    pub tickets: u64,
+    pub accuracy: f64,
+    pub macro_f1: f64,
+}
+
+/// The words that speak most for a label, with their weights, the weightiest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelWords {
+    pub label: String,
+    pub words: Vec<(String, f64)>,
+}
+
+/// A ticket that the model was sure and wrong about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mistake {
+    pub id: String,
+    pub truth: String,
+    pub answer: String,
+    pub confidence: f64,
+    pub language: Language,
+    /// The beginning of the redacted text, on one line.
+    pub excerpt: String,
+}
+
+/// A line of the table about the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    pub name: String,
+    pub value: String,
+}
+
+impl Fact {
+    pub fn new(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: value.into() }
+    }
+}
+
+impl Report {
+    /// The report on a training run that made the bundle `id`.
+    pub fn of_training(id: &str, manifest: &Manifest, run: &TrainReport) -> Self {
+        let facts = &manifest.training;
+        let mut notes: Vec<String> =
+            facts.rejected.iter().map(|(why, n)| rejected(*n, why)).collect();
+        notes.extend(findings(&run.audit).into_iter().map(|finding| format!("{finding}.")));
+        for (target, labels) in &run.too_small {
+            let list: Vec<String> = labels.iter().map(|(l, n)| format!("{l} ({n})")).collect();
+            notes.push(format!(
+                "Labels of the {target} with too few tickets to learn: {}. Those tickets were not used.",
+                list.join(", ")
+            ));
+        }
+        notes.extend(
+            run.omitted.iter().map(|(target, why)| format!("The {target} is not told: {why}.")),
+        );
+        notes.extend(run.warnings.iter().map(|warning| format!("{warning}.")));
+        let mut table = vec![
+            Fact::new("Version", &manifest.version),
+            Fact::new("Model", id),
+            Fact::new("Rows read", facts.rows.to_string()),
+            Fact::new("Fitted on", counted(facts.fitted_on, "ticket", "tickets")),
+            Fact::new("Calibrated on", counted(facts.calibrated_on, "ticket", "tickets")),
+            Fact::new("Tested on", counted(facts.tested_on, "ticket", "tickets")),
+        ];
+        for head in &manifest.heads {
+            let name = format!("Labels of the {}", head.target);
+            table.push(Fact::new(&name, head.labels.len().to_string()));
+        }
+        table.push(Fact::new("SHA-256 of the data", &facts.data_sha256));
+        Self {
+            unseen: true,
+            evaluation: Evaluation { model: id.to_owned(), ..run.evaluation.clone() },
+            learning: run.learning.clone(),
+            top_words: run.top_words.clone(),
+            mistakes: run.mistakes.clone(),
+            notes,
+            facts: table,
+        }
+    }
+
+    /// The report on a model and tickets of which nobody knows whether it was fitted on them.
+    pub fn of_evaluation(model: &Model, data: &Data, predictions: &Predictions) -> Self {
+        let category = predictions.head(Target::Category);
+        let mut facts = vec![
+            Fact::new("Version", &model.version),
+            Fact::new("Model", model.id.as_str()),
+            Fact::new("Rows read", data.rows.to_string()),
+        ];
+        for head in model.heads() {
+            let name = format!("Labels of the {}", head.target);
+            facts.push(Fact::new(&name, head.labels.len().to_string()));
+        }
+        facts.push(Fact::new("SHA-256 of the data", &data.sha256));
+        Self {
+            unseen: false,
+            evaluation: predictions.evaluation(model.id.as_str(), &model.version),
+            learning: Vec::new(),
+            top_words: Vec::new(),
+            mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),
+            notes: data.rejected.iter().map(|(why, n)| rejected(*n, why.as_str())).collect(),
+            facts,
+        }
+    }
+
+    /// The page: HTML that loads nothing and runs nothing.
+    pub fn html(&self) -> String {
+        page::page(self)
+    }
+
+    /// Writes `report.html` and `report.json` into a directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&self, dir: &Path) -> std::io::Result<()> {
+        fs::create_dir_all(dir)?;
+        fs::write(dir.join("report.html"), self.html())?;
+        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)
+    }
+}
+
+fn rejected(n: u64, why: &str) -> String {
+    format!("{} could not be used: {}.", counted(n, "row", "rows"), why.replace('_', " "))
+}
+
+/// The tickets that a head was surest and wrong about. `examples` are those that were predicted.
+pub fn mistakes(head: &HeadPredictions, examples: &[Example]) -> Vec<Mistake> {
+    let mut wrong: Vec<&Predicted> = head.tickets.iter().filter(|t| !t.is_right()).collect();
+    // The sort keeps the data's order among equals.
+    wrong.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()));
+    let label = |i: usize| head.labels.get(i).map(ToString::to_string).unwrap_or_default();
+    let show = |ticket: &Predicted| {
+        let example = examples.get(ticket.ticket)?;
+        Some(Mistake {
+            id: example.id.clone(),
+            truth: label(ticket.truth),
+            answer: label(ticket.best),
+            confidence: ticket.confidence(),
+            language: ticket.language,
+            excerpt: excerpt(&example.subject, &example.body),
+        })
+    };
+    wrong.into_iter().filter_map(show).take(MISTAKES).collect()
+}
+
+/// Subject and body on one line, cut where they are long.
+fn excerpt(subject: &str, body: &str) -> String {
+    let words: Vec<&str> = subject.split_whitespace().chain(body.split_whitespace()).collect();
+    let text = words.join(" ");
+    match text.char_indices().nth(EXCERPT) {
+        None => text,
+        Some(_) => text.chars().take(EXCERPT - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

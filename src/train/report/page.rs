@@ -1,0 +1,299 @@
+//! The report as a page.
+
+use maud::{Markup, html};
+
+use super::{LearningPoint, Report, classes, words};
+use crate::page::chart::{Axis, Mark, chart};
+use crate::page::{count, counted, document, exact, percent};
+use crate::train::evaluate::{HeadEvaluation, WANTED};
+use crate::train::wilson::{TWO_SIDED_95, wilson_interval};
+
+/// The whole page.
+pub(super) fn page(report: &Report) -> String {
+    let evaluation = &report.evaluation;
+    let title = format!("How good is {}?", evaluation.version);
+    let body = html! {
+        h1 { (title) }
+        p.soft {
+            "Model " (evaluation.version) " (" (evaluation.model) ") on "
+            (counted(evaluation.tickets, "labelled ticket", "labelled tickets")) "."
+        }
+        @match evaluation.heads.first() {
+            Some(head) => (summary(head, report)),
+            None => div.lead { p { "Nothing could be measured: the tickets have no labels that the model tells." } },
+        }
+        @for head in &evaluation.heads { (section(head)) }
+        (learning(&report.learning))
+        (top_words(report))
+        (mistakes(report))
+        (notes(report))
+        h2 { "The model" }
+        dl {
+            @for fact in &report.facts { dt { (fact.name) } dd { (fact.value) } }
+        }
+    };
+    document(&title, &body)
+}
+
+fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
+    let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
+    let at = head.coverage_at_wanted().map_or(0.0, |c| c.coverage);
+    html! {
+        div.lead { @for sentence in words::headline(head, report.unseen) { p { (sentence) } } }
+        div.tiles {
+            (tile(exact(head.accuracy), "of answers are right"))
+            (tile(exact(head.majority), "would be, always saying the most frequent label"))
+            (tile(exact(at), "of tickets can be decided alone at 95 % right"))
+            (tile(exact(head.macro_f1), "macro F1: every label counts the same"))
+            (tile(exact(report.evaluation.unknown_words), "of words are unknown to it"))
+        }
+        p { (words::calibration(head)) " " (words::own_thresholds(head)) }
+        @if !report.unseen {
+            p.soft {
+                "If the model was trained on these very tickets, all numbers are too good: measure on others."
+            }
+        }
+    }
+}
+
+fn section(head: &HeadEvaluation) -> Markup {
+    html! {
+        h2 { (words::name(head)) }
+        @if head.tickets == 0 {
+            p { "None of the tickets has a label that the model knows." }
+        } @else {
+            (numbers(head))
+            div.charts { (reliability(head)) (coverage(head)) }
+            h3 { "Label by label" }
+            (classes::table(head))
+            h3 { "What is taken for what" }
+            (classes::confusion(head))
+            (languages(head))
+        }
+        @if !head.unknown_labels.is_empty() {
+            h3 { "Labels that the model does not know" }
+            p {
+                @let list: Vec<String> = head.unknown_labels.iter().map(|(l, n)| format!("{l} ({n})")).collect();
+                (list.join(", ")) ". Their tickets are not in the numbers."
+            }
+        }
+    }
+}
+
+fn numbers(head: &HeadEvaluation) -> Markup {
+    let row = |name: &str, value: String| html! { tr { th.text { (name) } td.text { (value) } } };
+    html! {
+        div.wide {
+            table {
+                tbody {
+                    (row("Tickets, labels", format!("{}, {}", count(head.tickets), head.labels.len())))
+                    (row("Right (accuracy)", exact(head.accuracy)))
+                    (row("Most frequent label alone", exact(head.majority)))
+                    (row("Macro F1", exact(head.macro_f1)))
+                    (row("Calibration error", exact(head.calibration_error)))
+                    (row("Log loss, Brier score", format!("{:.3}, {:.3}", head.log_loss, head.brier)))
+                    (row("At its own thresholds", format!(
+                        "{} of tickets, {} of those right", exact(head.coverage), exact(head.precision)
+                    )))
+                    @for c in &head.coverage_at {
+                        @let at = c.threshold.map_or("never".to_owned(), |t| format!("from a confidence of {}", exact(t)));
+                        (row(&format!("Alone with {} right", percent(c.precision)), format!(
+                            "{} of tickets, {at}", exact(c.coverage)
+                        )))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn reliability(head: &HeadEvaluation) -> Markup {
+    let (x, y) =
+        (Axis::shares("how sure it was", 0.0), Axis::shares("how often it was right", 0.0));
+    let mut marks = vec![Mark::Line { points: vec![(0.0, 0.0), (1.0, 1.0)], class: "guide" }];
+    for bin in &head.bins {
+        let right = (bin.accuracy * bin.tickets as f64).round() as u64;
+        let (low, high) = wilson_interval(right, bin.tickets, TWO_SIDED_95);
+        marks.push(Mark::Whisker { x: bin.confidence, low, high });
+        let share = bin.tickets as f64 / head.tickets.max(1) as f64;
+        marks.push(Mark::Dot {
+            at: (bin.confidence, bin.accuracy),
+            radius: (0.7 + 3.0 * share.sqrt()).min(3.5),
+            class: "",
+            tip: format!(
+                "{}: {} sure, {} right",
+                counted(bin.tickets, "ticket", "tickets"),
+                exact(bin.confidence),
+                exact(bin.accuracy)
+            ),
+        });
+    }
+    html! {
+        figure {
+            h3 { "Can its confidence be believed?" }
+            (chart("Confidence against accuracy", &x, &y, &marks))
+            figcaption {
+                (words::calibration(head)) " On the dashed line, \"80 % sure\" is right 80 % of the time; below it, "
+                "the model is too sure. A larger dot is more tickets, the bars are 95 % intervals."
+            }
+        }
+    }
+}
+
+fn coverage(head: &HeadEvaluation) -> Markup {
+    let lowest = head.curve.iter().map(|p| p.precision).fold(0.9, f64::min);
+    let floor = ((lowest * 10.0).floor() / 10.0).clamp(0.0, 0.9);
+    let (x, y) =
+        (Axis::shares("tickets that it decides alone", 0.0), Axis::shares("of those right", floor));
+    let points = head.curve.iter().map(|p| (p.coverage, p.precision)).collect();
+    let mut marks = vec![
+        Mark::Line { points: vec![(0.0, WANTED), (1.0, WANTED)], class: "guide" },
+        Mark::Line { points, class: "main" },
+    ];
+    if head.coverage > 0.0 {
+        marks.push(Mark::Dot {
+            at: (head.coverage, head.precision),
+            radius: 1.3,
+            class: "mark",
+            tip: format!(
+                "its own thresholds: {} of tickets, {} right",
+                exact(head.coverage),
+                exact(head.precision)
+            ),
+        });
+    }
+    html! {
+        figure {
+            h3 { "How much can it decide alone?" }
+            (chart("Coverage against precision", &x, &y, &marks))
+            figcaption {
+                "The surer it has to be, the fewer tickets it decides (further left) and the more often it is right. "
+                "The dashed line is " (percent(WANTED)) ". "
+                @if head.coverage > 0.0 { "The green dot: the thresholds that are stored in the model. " }
+                "The line was drawn on these very tickets; expect a little less on new ones."
+            }
+        }
+    }
+}
+
+fn languages(head: &HeadEvaluation) -> Markup {
+    html! {
+        h3 { "By language" }
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        th.text { "Language" } th { "Tickets" } th { "Right" } th { "Calibration error" }
+                        th { "Alone with " (percent(WANTED)) " right" }
+                    }
+                }
+                tbody {
+                    @for l in &head.languages {
+                        tr {
+                            th.text { (language(l.language)) }
+                            td { (count(l.tickets)) } td { (exact(l.accuracy)) } td { (exact(l.calibration_error)) }
+                            td { (exact(l.coverage_at_95)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn language(language: crate::triage::text::language::Language) -> &'static str {
+    use crate::triage::text::language::Language;
+    match language {
+        Language::En => "English, or in Latin letters",
+        Language::Ko => "Korean",
+        Language::Und => "Other, or none",
+    }
+}
+
+fn learning(points: &[LearningPoint]) -> Markup {
+    let Some(says) = words::learning(points) else { return html! {} };
+    let most = points.iter().map(|p| p.tickets).max().unwrap_or(1) as f64;
+    let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|s| (most * s, count((most * s).round() as u64)));
+    let x = Axis { name: "tickets to learn from", from: 0.0, to: most, ticks: ticks.to_vec() };
+    let worst = points.iter().map(|p| p.accuracy.min(p.macro_f1)).fold(0.9, f64::min);
+    let y =
+        Axis::shares("on tickets it had not seen", ((worst * 10.0).floor() / 10.0).clamp(0.0, 0.9));
+    let line = |class, value: fn(&LearningPoint) -> f64| Mark::Line {
+        points: points.iter().map(|p| (p.tickets as f64, value(p))).collect(),
+        class,
+    };
+    let mut marks = vec![line("main", |p| p.accuracy), line("other", |p| p.macro_f1)];
+    for p in points {
+        let x = p.tickets as f64;
+        for (y, class, name) in
+            [(p.accuracy, "main", "accuracy"), (p.macro_f1, "other", "macro F1")]
+        {
+            let tip = format!("{} tickets: {name} {}", count(p.tickets), exact(y));
+            marks.push(Mark::Dot { at: (x, y), radius: 0.8, class, tip });
+        }
+    }
+    html! {
+        h2 { "Is more data worth it?" }
+        p { (says) }
+        figure.alone {
+            (chart("Accuracy and macro F1 by tickets", &x, &y, &marks))
+            figcaption { "Blue: share of right answers. Yellow: macro F1, where small labels count as much as large ones." }
+        }
+    }
+}
+
+fn top_words(report: &Report) -> Markup {
+    if report.top_words.is_empty() {
+        return html! {};
+    }
+    html! {
+        h2 { "What it goes by" }
+        p { "The words that speak most for each label. A name or a number among them is a warning." }
+        div.wide {
+            table {
+                tbody {
+                    @for label in &report.top_words {
+                        tr {
+                            th.text { (label.label) }
+                            td.text.words {
+                                @for (word, weight) in &label.words {
+                                    span title={ "weight " (format!("{weight:.2}")) } { (word) } " "
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn mistakes(report: &Report) -> Markup {
+    if report.mistakes.is_empty() {
+        return html! {};
+    }
+    html! {
+        h2 { "Sure and wrong" }
+        p {
+            "The tickets that it was surest about and got wrong. Often the label is what is wrong: read them before "
+            "blaming the model. Personal data is masked; still, treat these texts as tickets."
+        }
+        @for m in &report.mistakes {
+            div.mistake {
+                p { b { (m.truth) } " taken for " b { (m.answer) } ", " (percent(m.confidence)) " sure "
+                    span.soft { "(" (m.id) ")" } }
+                p.excerpt { (m.excerpt) }
+            }
+        }
+    }
+}
+
+fn notes(report: &Report) -> Markup {
+    if report.notes.is_empty() {
+        return html! {};
+    }
+    html! {
+        h2 { "About the data" }
+        ul { @for note in &report.notes { li { (note) } } }
+    }
+}

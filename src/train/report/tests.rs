@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::page::exact;
+use crate::page::tests::{hostile, tags};
+
+fn predicted(
+    ticket: usize,
+    truth: usize,
+    probabilities: [f64; 3],
+    language: Language,
+) -> Predicted {
+    let best = (0..3).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap();
+    let decided = probabilities[best] >= 0.7;
+    Predicted { ticket, truth, probabilities: probabilities.to_vec(), best, decided, language }
+}
+
+fn predictions() -> Predictions {
+    let tickets = vec![
+        predicted(0, 0, [0.8, 0.1, 0.1], Language::En),
+        predicted(1, 0, [0.3, 0.6, 0.1], Language::En),
+        predicted(2, 1, [0.1, 0.8, 0.1], Language::Ko),
+        predicted(3, 2, [0.35, 0.25, 0.4], Language::Ko),
+    ];
+    let labels = ["A/x", "A/y", "B"].map(Arc::from).to_vec();
+    let unknown_labels = BTreeMap::from([("C".to_owned(), 2)]);
+    let head = HeadPredictions { target: Target::Category, labels, tickets, unknown_labels };
+    Predictions { tickets: 6, unknown_words: 0.1, heads: vec![head] }
+}
+
+fn example(id: &str, text: &str) -> Example {
+    Example {
+        id: id.to_owned(),
+        subject: text.to_owned(),
+        body: "body".to_owned(),
+        labels: [None, None, None, None],
+        language: Language::En,
+        created_at: None,
+    }
+}
+
+/// A report with `text` in every place that a text can have.
+pub(super) fn report(text: &str) -> Report {
+    let predictions = predictions();
+    let own = || text.to_owned();
+    let mut evaluation = predictions.evaluation(text, text);
+    for head in &mut evaluation.heads {
+        for label in &mut head.labels {
+            label.label.insert_str(0, text);
+        }
+        for confusion in &mut head.confusions {
+            (confusion.truth, confusion.answer) = (own(), own());
+        }
+        head.unknown_labels = BTreeMap::from([(own(), 2)]);
+    }
+    let point = |tickets, accuracy| LearningPoint { tickets, accuracy, macro_f1: accuracy / 2.0 };
+    let examples = [0, 1, 2, 3].map(|_| example(text, text));
+    let mut mistakes = mistakes(&predictions.heads[0], &examples);
+    for mistake in &mut mistakes {
+        (mistake.truth, mistake.answer) = (own(), own());
+    }
+    Report {
+        unseen: true,
+        evaluation,
+        learning: vec![point(100, 0.5), point(200, 0.75)],
+        top_words: vec![LabelWords { label: own(), words: vec![(own(), 1.5), (own(), 0.5)] }],
+        mistakes,
+        notes: vec![own()],
+        facts: vec![Fact::new(text, text)],
+    }
+}
+
+#[test]
+fn every_part_is_there() {
+    let html = report("x").html();
+    for part in [
+        "On 4 tickets it had not seen, the model was right on 75\u{a0}%.",
+        "at least 80\u{a0}% sure, it does so for 50\u{a0}% of tickets and is right on 95\u{a0}% of those.",
+        "Category, first level",
+        "Can its confidence be believed?",
+        "How much can it decide alone?",
+        "Label by label",
+        "What is taken for what",
+        "By language",
+        "Labels that the model does not know",
+        "each doubling brought +25.0 percentage points",
+        "What it goes by",
+        "Sure and wrong",
+        "About the data",
+        "The model",
+    ] {
+        assert!(html.contains(part), "{part} is missing");
+    }
+    assert!(html.starts_with("<!DOCTYPE html>"));
+    for outside in ["<script", "http://", "https://", "src=", "url(", "@import", "<link"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn parts_without_numbers_are_left_out() {
+    let mut report = report("x");
+    report.learning.clear();
+    report.top_words.clear();
+    report.mistakes.clear();
+    report.notes.clear();
+    report.unseen = false;
+    let html = report.html();
+    for part in ["Is more data", "What it goes by", "Sure and wrong", "About the data", "not seen,"]
+    {
+        assert!(!html.contains(part), "{part}");
+    }
+    assert!(html.contains("all numbers are too good"));
+    report.evaluation.heads.clear();
+    assert!(report.html().contains("Nothing could be measured"));
+}
+
+#[test]
+fn the_page_and_the_json_hold_the_same_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("made");
+    report("x").write(&dir).unwrap();
+    let html = std::fs::read_to_string(dir.join("report.html")).unwrap();
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(dir.join("report.json")).unwrap()).unwrap();
+    for head in json["evaluation"]["heads"].as_array().unwrap() {
+        for name in ["accuracy", "majority", "macro_f1", "calibration_error"] {
+            let row = format!("<td class=\"text\">{}</td>", exact(head[name].as_f64().unwrap()));
+            assert!(html.contains(&row), "{name}");
+        }
+        for label in head["labels"].as_array().unwrap() {
+            let (name, support) = (label["label"].as_str().unwrap(), &label["support"]);
+            let row = format!("<th class=\"text\">{name}</th><td>{support}</td>");
+            assert!(html.contains(&row), "{row}");
+        }
+        assert_eq!(head["languages"][1]["language"], "ko");
+    }
+    let at = &json["evaluation"]["heads"][0]["coverage_at"][1];
+    assert_eq!((&at["precision"], &at["coverage"]), (&0.95.into(), &0.5.into()));
+    assert_eq!(json["learning"][1]["tickets"], 200);
+}
+
+#[test]
+fn the_surest_mistakes_come_first_and_short() {
+    let mut predictions = predictions();
+    let head = &mut predictions.heads[0];
+    head.tickets.push(predicted(4, 2, [0.95, 0.05, 0.0], Language::En));
+    let long = "긴 글 ".repeat(200);
+    let examples = ["", "one", "", "", &long].map(|text| example("id", text));
+    let found = mistakes(head, &examples);
+    let pairs: Vec<_> = found.iter().map(|m| (m.truth.as_str(), m.answer.as_str())).collect();
+    assert_eq!(pairs, [("B", "A/x"), ("A/x", "A/y")]);
+    assert_eq!(found[0].excerpt.chars().count(), EXCERPT);
+    assert!(found[0].excerpt.ends_with('…'));
+    assert_eq!((found[1].excerpt.as_str(), found[1].confidence), ("one body", 0.6));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_becomes_markup(text in hostile()) {
+        let html = report(&text).html();
+        prop_assert_eq!(tags(&html), tags(&report("x").html()));
+        let stray = |c: char| c.is_control() && c != '\n' && c != '\t';
+        prop_assert!(!html.contains(stray));
+    }
+}

@@ -1,0 +1,148 @@
+//! What the numbers say, in sentences.
+
+use super::LearningPoint;
+use crate::page::{count, counted, percent};
+use crate::train::evaluate::{HeadEvaluation, Use, WANTED};
+
+/// Gains of accuracy for twice the tickets: from the first on it is much, below the second it is
+/// nothing to speak of.
+const MUCH: f64 = 0.02;
+const LITTLE: f64 = 0.005;
+/// Confidence and accuracy this far apart are worth a word.
+const OFF: f64 = 0.03;
+
+/// What a head is called.
+pub(super) fn name(head: &HeadEvaluation) -> String {
+    let target = head.target.as_str();
+    let mut name = target[..1].to_uppercase();
+    name.push_str(&target[1..]);
+    if head.first_level {
+        name.push_str(", first level");
+    }
+    name
+}
+
+/// How good it is and how much it may decide alone: two or three sentences.
+pub(super) fn headline(head: &HeadEvaluation, unseen: bool) -> Vec<String> {
+    if head.tickets == 0 {
+        return vec!["None of the tickets has a label that the model knows.".to_owned()];
+    }
+    let seen = if unseen { " it had not seen" } else { "" };
+    let mut sentences = vec![format!(
+        "On {}{seen}, the model was right on {}.",
+        counted(head.tickets, "ticket", "tickets"),
+        percent(head.accuracy)
+    )];
+    let wanted = percent(WANTED);
+    sentences.push(match head.coverage_at_wanted().map(|c| (c.threshold, c.coverage)) {
+        Some((Some(threshold), coverage)) => format!(
+            "If it decides alone only where it is at least {} sure, it does so for {} of tickets \
+             and is right on {wanted} of those.",
+            percent(threshold),
+            percent(coverage)
+        ),
+        _ => format!(
+            "However sure it is, it is not right on {wanted}: it should propose and people decide."
+        ),
+    });
+    let gain = head.accuracy - head.majority;
+    if gain < 0.05 {
+        sentences.push(format!(
+            "Always saying the most frequent label would be right on {}: the model adds next to \
+             nothing.",
+            percent(head.majority)
+        ));
+    }
+    sentences
+}
+
+/// Whether its confidence can be believed.
+pub(super) fn calibration(head: &HeadEvaluation) -> String {
+    let n = head.tickets.max(1) as f64;
+    let signed = head.bins.iter().map(|b| b.tickets as f64 * (b.confidence - b.accuracy));
+    let signed = signed.sum::<f64>() / n;
+    let points = format!("{:.1}", head.calibration_error * 100.0);
+    let verdict = if head.calibration_error < OFF {
+        "its confidence can be taken at its word"
+    } else if signed > OFF / 2.0 {
+        "it is surer than it should be"
+    } else if signed < -OFF / 2.0 {
+        "it is right more often than it claims"
+    } else {
+        "it is too sure on some tickets and too unsure on others"
+    };
+    format!("Confidence and truth are {points} percentage points apart on average: {verdict}.")
+}
+
+/// What its own thresholds do.
+pub(super) fn own_thresholds(head: &HeadEvaluation) -> String {
+    if head.coverage == 0.0 {
+        return "With the thresholds that are stored in it, it decides nothing alone.".to_owned();
+    }
+    format!(
+        "With the thresholds that are stored in it, it decides {} of these tickets alone and is \
+         right on {} of those.",
+        percent(head.coverage),
+        percent(head.precision)
+    )
+}
+
+/// Whether more data is worth it: what twice the tickets brought last. None for less than two
+/// points.
+pub(super) fn learning(points: &[LearningPoint]) -> Option<String> {
+    let last = points.last()?;
+    let before = points.iter().rev().find(|p| p.tickets * 2 <= last.tickets);
+    let before = before.or(points.first()).filter(|p| 0 < p.tickets && p.tickets < last.tickets)?;
+    let doublings = (last.tickets as f64 / before.tickets as f64).log2();
+    let gain = (last.accuracy - before.accuracy) / doublings;
+    let verdict = if gain >= MUCH {
+        "More tickets are worth it."
+    } else if gain >= LITTLE {
+        "More tickets would still help a little."
+    } else {
+        "More tickets of this kind will hardly help; clearer labels may."
+    };
+    Some(format!(
+        "From {} to {} tickets, each doubling brought {:+.1} percentage points of right answers. {verdict}",
+        count(before.tickets),
+        count(last.tickets),
+        gain * 100.0
+    ))
+}
+
+/// What a label is good for: a name, its badge's class and what it means.
+pub(super) fn use_for(use_for: Use) -> (&'static str, &'static str, &'static str) {
+    match use_for {
+        Use::Always => ("alone", "good", "at least 90 % of all its answers are right"),
+        Use::WhenSure => (
+            "alone when sure",
+            "good",
+            "at least 90 % of its answers above its threshold are right",
+        ),
+        Use::Proposal => ("as a proposal", "fair", "good enough for a person to start from"),
+        Use::NotYet => ("not yet", "poor", "more often misleading than helpful"),
+        Use::TooFew => ("too few tickets", "none", "fewer than 20 tickets: nobody can say"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(tickets: u64, accuracy: f64) -> LearningPoint {
+        LearningPoint { tickets, accuracy, macro_f1: accuracy }
+    }
+
+    #[test]
+    fn whether_more_data_is_worth_it() {
+        let says = |points: &[LearningPoint]| learning(points).unwrap();
+        let steep = says(&[point(100, 0.5), point(1_000, 0.7), point(4_000, 0.8)]);
+        assert!(steep.contains("From 1,000 to 4,000") && steep.contains("+5.0"), "{steep}");
+        assert!(steep.ends_with("More tickets are worth it."), "{steep}");
+        assert!(says(&[point(100, 0.8), point(200, 0.81)]).contains("a little"));
+        assert!(says(&[point(100, 0.8), point(200, 0.78)]).contains("hardly help"));
+        assert_eq!(learning(&[point(100, 0.8)]), None);
+        assert_eq!(learning(&[point(0, 0.1), point(100, 0.8)]), None);
+        assert_eq!(learning(&[point(100, 0.1), point(100, 0.8)]), None);
+    }
+}
