@@ -41,7 +41,7 @@ pub fn page(
         h2 { "The words that did it" }
         p {
             mark.for style="--s:.6" { "Blue" } " speaks for " (category.label) ", "
-            mark.against style="--s:.6" { "red" } " for " (second) ". The darker, the weightier. "
+            mark.against style="--s:.6" { "red" } " for " (second) ". The stronger the colour, the weightier. "
             "Personal data was masked before the model read it."
         }
         div.ticket {
@@ -135,11 +135,9 @@ fn changes(decision: &Decision<'_>, explanation: &Explanation) -> Vec<String> {
                 category.label
             )
         }
-        Some(words) => format!(
-            "Without {} the model would have said {second} rather than {}.",
-            quoted(&words),
-            category.label
-        ),
+        Some(words) => {
+            format!("Without {}, {second} would be ahead of {}.", quoted(&words), category.label)
+        }
         None => format!(
             "Even without all the words that speak for it, {} would still be ahead: it is more frequent \
              than {second}.",
@@ -149,7 +147,8 @@ fn changes(decision: &Decision<'_>, explanation: &Explanation) -> Vec<String> {
     let against = explanation.words.iter().filter(|w| w.weight < 0.0).take(3);
     let against: Vec<&str> = against.map(|w| w.word.as_str()).collect();
     if !against.is_empty() {
-        sentences.push(format!("It would have been surer without {}.", quoted(&against)));
+        sentences
+            .push(format!("Its lead over {second} would be larger without {}.", quoted(&against)));
     }
     sentences.push(if category.threshold.0 > 1.0 {
         format!("Nothing in the text: {} is never decided without a person.", category.label)

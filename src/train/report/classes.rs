@@ -120,8 +120,8 @@ pub(super) fn confusion(head: &HeadEvaluation) -> Markup {
     };
     html! {
         p {
-            "A row is the truth, a column what the model said (by number). Blue is right, red is wrong; the darker, "
-            "the greater the share of the row."
+            "A row is the truth, a column what the model said (by number). Blue is right, red is wrong; "
+            "the stronger the colour, the greater the share of the row."
             @if folded > 0 {
                 " The " (MATRIX) " labels with most tickets; the other " (folded) " are one, whose blue field holds "
                 "mistakes among them too."

@@ -7,6 +7,7 @@ use crate::page::chart::{Axis, Mark, chart};
 use crate::page::{count, counted, document, exact, percent};
 use crate::train::evaluate::{HeadEvaluation, WANTED};
 use crate::train::wilson::{TWO_SIDED_95, wilson_interval};
+use crate::triage::text::language::Language;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
@@ -201,8 +202,7 @@ fn languages(head: &HeadEvaluation) -> Markup {
     }
 }
 
-fn language(language: crate::triage::text::language::Language) -> &'static str {
-    use crate::triage::text::language::Language;
+fn language(language: Language) -> &'static str {
     match language {
         Language::En => "English, or in Latin letters",
         Language::Ko => "Korean",
@@ -276,7 +276,8 @@ fn mistakes(report: &Report) -> Markup {
         h2 { "Sure and wrong" }
         p {
             "The tickets that it was surest about and got wrong. Often the label is what is wrong: read them before "
-            "blaming the model. Personal data is masked; still, treat these texts as tickets."
+            "blaming the model. Addresses, numbers and secrets are masked, people's names are not: "
+            "treat these texts as tickets."
         }
         @for m in &report.mistakes {
             div.mistake {
