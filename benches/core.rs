@@ -3,12 +3,15 @@
 //! Tickets are made of a vocabulary of 30,000 words used as often as their rank allows (Zipf),
 //! with capitals, punctuation, error codes, 5 % unknown words and, in a Korean set, particles.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use triaged::triage::model::{Calibration, Head, Model, ModelId, Parts, SHOWN, Scratch, Target};
-use triaged::triage::text::pieces::{Bag, WordPieces};
+use triaged::triage::text::bag::Bag;
+use triaged::triage::text::language::Language as Tongue;
+use triaged::triage::text::lexicon::{Lexicon, each_gram};
 use triaged::triage::text::redact::redact;
 
 const SIZES: [(&str, usize); 3] = [("0.2KB", 200), ("1KB", 1_000), ("8KB", 8_000)];
@@ -95,35 +98,42 @@ impl Language {
     }
 }
 
-fn pieces(languages: &[&Language]) -> WordPieces {
-    let mut vocabulary = vec!["[UNK]".to_owned()];
-    let all = languages.iter().flat_map(|l| &l.words);
-    vocabulary.extend(all.cloned());
-    let particles = languages.iter().flat_map(|l| l.particles);
-    vocabulary.extend(particles.filter(|p| !p.is_empty()).map(|p| format!("##{p}")));
-    for c in ('a'..='z').chain('0'..='9') {
-        vocabulary.extend([c.to_string(), format!("##{c}")]);
+/// All words, their n-grams, and some pairs, as a trained vocabulary has them.
+fn lexicon(languages: &[&Language]) -> Lexicon {
+    let words: BTreeSet<&String> = languages.iter().flat_map(|l| &l.words).collect();
+    let mut grams = BTreeSet::new();
+    for word in &words {
+        each_gram(word, |gram| grams.extend([format!("#{gram}")]));
     }
-    vocabulary.sort();
-    vocabulary.dedup();
-    WordPieces::new(vocabulary.iter().map(String::as_str))
+    let words: Vec<&str> = words.into_iter().map(String::as_str).collect();
+    let pairs: Vec<String> = words
+        .iter()
+        .flat_map(|first| words.iter().step_by(7).map(move |second| format!("{first} {second}")))
+        .take(60_000)
+        .collect();
+    let entries = words.iter().copied().chain(grams.iter().map(String::as_str));
+    Lexicon::new(std::iter::once("[UNK]").chain(entries).chain(pairs.iter().map(String::as_str)))
+        .expect("a vocabulary in order")
 }
 
-fn model(pieces: WordPieces, categories: usize) -> Model {
+fn model(lexicon: Lexicon, categories: usize) -> Model {
     let head = |target, labels: usize| Head {
         target,
         labels: (0..labels).map(|i| Arc::from(format!("label {i:03}"))).collect(),
         thresholds: vec![0.5; labels],
-        calibration: Calibration { temperature: 0.5, exponent: 0.7 },
-        log_priors: vec![-(labels as f64).ln(); labels],
+        calibration: Calibration { temperature: 0.5, exponent: 0.1 }.into(),
+        bias: vec![-(labels as f64).ln(); labels],
     };
     let heads = vec![head(Target::Category, categories), head(Target::Urgency, 3)];
     let mut random = Random(3);
-    let weights = (0..pieces.len() * (categories + 3))
-        .map(|_| -(random.below(1_000) as f32) / 100.0)
+    let weights = (0..lexicon.len() * (categories + 3))
+        .map(|_| random.below(1_000) as f32 / 100.0 - 5.0)
         .collect();
+    let scales = (0..lexicon.len()).map(|_| 1.0 + random.below(8) as f32).collect();
     let (id, version) = (ModelId::new("bench"), "bench".to_owned());
-    Model::new(Parts { id, version, pieces, heads, weights }).expect("a sound model")
+    let subject_weight = 2.0;
+    Model::new(Parts { id, version, lexicon, subject_weight, heads, scales, weights })
+        .expect("a sound model")
 }
 
 /// Goes through the tickets in turn, so that caches see what they see in service.
@@ -135,7 +145,7 @@ fn each<'a>(tickets: &'a [String], next: &mut usize) -> &'a str {
 fn text(c: &mut Criterion) {
     let english = language(english, &[""]);
     let korean = language(korean, &["", "", "이", "가", "에서", "으로"]);
-    let pieces = pieces(&[&english, &korean]);
+    let lexicon = lexicon(&[&english, &korean]);
     for (name, language) in [("en", &english), ("ko", &korean)] {
         for (size, bytes) in SIZES {
             let tickets = language.tickets(bytes);
@@ -152,8 +162,8 @@ fn text(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, size), |b| {
                 b.iter(|| {
                     bag.clear();
-                    bag.add(&pieces, black_box(each(&tickets, &mut next)));
-                    bag.features()
+                    bag.add(&lexicon, black_box(each(&tickets, &mut next)), 1.0);
+                    bag.occurrences()
                 });
             });
             group.finish();
@@ -165,7 +175,7 @@ fn judge(c: &mut Criterion) {
     let english = language(english, &[""]);
     let korean = language(korean, &["", "", "이", "가", "에서", "으로"]);
     for categories in [12, 40, 200] {
-        let model = model(pieces(&[&english, &korean]), categories);
+        let model = model(lexicon(&[&english, &korean]), categories);
         for (size, bytes) in SIZES {
             let id = |language: &str| BenchmarkId::new(format!("{language}/{categories}"), size);
             let tickets = english.tickets(bytes);
@@ -175,9 +185,9 @@ fn judge(c: &mut Criterion) {
             c.benchmark_group("score").bench_function(id("en"), |b| {
                 b.iter(|| model.score(black_box(&mut scratch)));
             });
-            let heads = model.probabilities(&scratch);
+            let heads = model.probabilities(&scratch, Tongue::En);
             c.benchmark_group("explain").bench_function(id("en"), |b| {
-                b.iter(|| model.explain(&scratch, black_box(&heads), Some(SHOWN)));
+                b.iter(|| model.explain(&scratch, black_box(&heads), Tongue::En, Some(SHOWN)));
             });
             for (name, language) in [("en", &english), ("ko", &korean)] {
                 let tickets = language.tickets(bytes);

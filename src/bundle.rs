@@ -99,10 +99,12 @@ pub struct Bundle {
     pub manifest: Manifest,
     /// `tokenizer.json` as it stands in the file.
     pub tokenizer: String,
-    /// `[piece][label]`, as in [`Parts::weights`].
+    /// By entry of the vocabulary, as in [`Parts::scales`].
+    pub scales: Vec<f32>,
+    /// `[entry][label]`, as in [`Parts::weights`].
     pub weights: Vec<f32>,
-    /// For each head, in the manifest's order, the log prior of each label.
-    pub log_priors: Vec<Vec<f64>>,
+    /// For each head, in the manifest's order, the bias of each label.
+    pub biases: Vec<Vec<f64>>,
     pub probes: Vec<Probe>,
     /// The model card, Markdown.
     pub card: String,
@@ -120,20 +122,26 @@ impl Bundle {
         Ok(model)
     }
 
+    /// As [`Self::model`] while there are no probes yet.
+    pub(crate) fn model_without_probes(&self) -> Result<Model, BundleError> {
+        self.assemble(ModelId::new("in training"))
+    }
+
     fn assemble(&self, id: ModelId) -> Result<Model, BundleError> {
-        let heads =
-            self.manifest.heads.iter().zip(&self.log_priors).map(|(entry, log_priors)| Head {
-                target: entry.target,
-                labels: entry.labels.iter().map(|l| Arc::from(l.as_str())).collect(),
-                thresholds: entry.thresholds.clone(),
-                calibration: entry.calibration,
-                log_priors: log_priors.clone(),
-            });
+        let heads = self.manifest.heads.iter().zip(&self.biases).map(|(entry, bias)| Head {
+            target: entry.target,
+            labels: entry.labels.iter().map(|l| Arc::from(l.as_str())).collect(),
+            thresholds: entry.thresholds.clone(),
+            calibration: entry.calibration.clone(),
+            bias: bias.clone(),
+        });
         Ok(Model::new(Parts {
             id,
             version: self.manifest.version.clone(),
-            pieces: definition::parse(self.tokenizer.as_bytes())?,
+            lexicon: definition::parse(self.tokenizer.as_bytes())?,
+            subject_weight: self.manifest.subject_weight,
             heads: heads.collect(),
+            scales: self.scales.clone(),
             weights: self.weights.clone(),
         })?)
     }
@@ -152,7 +160,10 @@ impl Bundle {
             (CARD, self.card.clone().into_bytes()),
             (PROBES, probes),
             (TOKENIZER, self.tokenizer.clone().into_bytes()),
-            (WEIGHTS, tensors::write(&self.manifest.heads, &self.weights, &self.log_priors)?),
+            (
+                WEIGHTS,
+                tensors::write(&self.manifest.heads, &self.scales, &self.weights, &self.biases)?,
+            ),
         ];
         let mut manifest = self.manifest.clone();
         manifest.files =
@@ -206,9 +217,10 @@ pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
     let tokenizer = text(TOKENIZER, load(TOKENIZER)?)?;
     let card = text(CARD, load(CARD)?)?;
     let probes = parse_probes(&text(PROBES, load(PROBES)?)?)?;
-    let (weights, log_priors) = tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
+    let tensors::Read { scales, weights, biases } =
+        tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
     let id = model_id(&bytes);
-    Ok((Bundle { manifest, tokenizer, weights, log_priors, probes, card }, id))
+    Ok((Bundle { manifest, tokenizer, scales, weights, biases, probes, card }, id))
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {

@@ -185,7 +185,7 @@ fn the_first_rule_that_matches_wins() {
 
 #[test]
 fn thresholds_can_only_be_tightened() {
-    let vpn = with("vpn error 691, the vpn client does not connect", json!({}));
+    let vpn = with("vpn problem since yesterday, please have a look", json!({}));
     let reason = |file: &str| decide(&triage(file), &vpn)["review"]["reason"].clone();
     assert_eq!(reason(""), Value::Null);
     assert_eq!(reason("[policy]\nmin_confidence = 1.0"), "low_confidence");

@@ -120,10 +120,11 @@ fn another_seed_another_split() {
     let file = dir.path().join("tickets.jsonl");
     tickets(&file, 400);
     let with = |seed: u64| {
-        let recipe = Recipe::parse(&format!("[split]\nseed = {seed}")).expect("a recipe");
+        let recipe =
+            Recipe::parse(&format!("[split]\nseed = {seed}\nrefit = false")).expect("a recipe");
         train(std::slice::from_ref(&file), &recipe, &mut |_| {}).expect("trains").0
     };
-    assert_ne!(with(1).weights, with(2).weights);
+    assert!(with(1).weights != with(2).weights);
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn quality_on_public_tickets() {
     {
         let category = &report.evaluation.heads[0];
         let text = render::report(&report);
-        assert!(category.accuracy > 0.74, "{text}");
+        assert!(category.accuracy > 0.81, "{text}");
         assert!(category.calibration_error < 0.035, "{text}");
         assert!(category.coverage_at[1].coverage > 0.42, "{text}");
     }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
-use crate::triage::model::{Calibration, Target};
+use crate::train::method::Method;
+use crate::triage::model::{Calibrations, Target};
 
 /// The format that this version reads and writes.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
 /// version give the same bytes.
@@ -18,6 +19,8 @@ pub struct Manifest {
     pub format: u64,
     /// The name that people gave this model.
     pub version: String,
+    /// How often a word of the subject counts, where one of the body counts once.
+    pub subject_weight: f32,
     pub heads: Vec<HeadEntry>,
     /// Targets that the data has labels for and the model does not tell, with the reason.
     pub omitted: Vec<Omitted>,
@@ -35,9 +38,9 @@ pub struct HeadEntry {
     /// Tickets that the head was fitted on.
     pub tickets: Vec<u64>,
     pub thresholds: Vec<f64>,
-    pub calibration: Calibration,
-    /// The smoothing that was chosen from the recipe's.
-    pub alpha: f64,
+    pub calibration: Calibrations,
+    /// How the weights were learnt.
+    pub method: Method,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

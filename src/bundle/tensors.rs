@@ -1,14 +1,22 @@
-//! `weights.safetensors`: `weights` (F32, `[pieces, labels]`) and for each head `prior.<target>`
-//! (F64, `[labels]`), little-endian.
+//! `weights.safetensors`, little-endian: `weights` (F32, `[entries, labels]`), `scales` (F32,
+//! `[entries]`) and for each head `bias.<target>` (F64, `[labels]`).
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{BundleError, HeadEntry};
 
 const WEIGHTS: &str = "weights";
+const SCALES: &str = "scales";
 
-fn prior(head: &HeadEntry) -> String {
-    format!("prior.{}", head.target)
+fn bias(head: &HeadEntry) -> String {
+    format!("bias.{}", head.target)
+}
+
+/// What the file holds.
+pub(super) struct Read {
+    pub scales: Vec<f32>,
+    pub weights: Vec<f32>,
+    pub biases: Vec<Vec<f64>>,
 }
 
 fn refuse(problem: impl std::fmt::Display) -> BundleError {
@@ -17,30 +25,33 @@ fn refuse(problem: impl std::fmt::Display) -> BundleError {
 
 pub(super) fn write(
     heads: &[HeadEntry],
+    scales: &[f32],
     weights: &[f32],
-    log_priors: &[Vec<f64>],
+    biases: &[Vec<f64>],
 ) -> Result<Vec<u8>, BundleError> {
     let labels: usize = heads.iter().map(|h| h.labels.len()).sum();
-    if labels == 0 || !weights.len().is_multiple_of(labels) || log_priors.len() != heads.len() {
+    if labels == 0 || !weights.len().is_multiple_of(labels) || biases.len() != heads.len() {
         return Err(refuse("the shapes do not fit the labels"));
     }
     let shape = vec![weights.len() / labels, labels];
-    let matrix: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
-    let priors: Vec<Vec<u8>> =
-        log_priors.iter().map(|p| p.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let mut tensors =
-        vec![(WEIGHTS.to_owned(), TensorView::new(Dtype::F32, shape, &matrix).map_err(refuse)?)];
-    for (head, bytes) in heads.iter().zip(&priors) {
+    let little_endian =
+        |all: &[f32]| -> Vec<u8> { all.iter().flat_map(|w| w.to_le_bytes()).collect() };
+    let (matrix, column) = (little_endian(weights), little_endian(scales));
+    let biases: Vec<Vec<u8>> =
+        biases.iter().map(|p| p.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let view = |shape, bytes| TensorView::new(Dtype::F32, shape, bytes).map_err(refuse);
+    let mut tensors = vec![
+        (WEIGHTS.to_owned(), view(shape, &matrix)?),
+        (SCALES.to_owned(), view(vec![scales.len()], &column)?),
+    ];
+    for (head, bytes) in heads.iter().zip(&biases) {
         let view = TensorView::new(Dtype::F64, vec![head.labels.len()], bytes).map_err(refuse)?;
-        tensors.push((prior(head), view));
+        tensors.push((bias(head), view));
     }
     safetensors::serialize(tensors, None).map_err(refuse)
 }
 
-pub(super) fn read(
-    heads: &[HeadEntry],
-    bytes: &[u8],
-) -> Result<(Vec<f32>, Vec<Vec<f64>>), BundleError> {
+pub(super) fn read(heads: &[HeadEntry], bytes: &[u8]) -> Result<Read, BundleError> {
     let file = SafeTensors::deserialize(bytes).map_err(refuse)?;
     let labels: usize = heads.iter().map(|h| h.labels.len()).sum();
     let tensor = |name: &str, dtype: Dtype| {
@@ -58,9 +69,10 @@ pub(super) fn read(
             matrix.shape()
         )));
     }
-    let weights = matrix.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    let priors = heads.iter().map(|head| {
-        let name = prior(head);
+    let floats =
+        |bytes: &[u8]| bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let biases = heads.iter().map(|head| {
+        let name = bias(head);
         let tensor = tensor(&name, Dtype::F64)?;
         if tensor.shape() != [head.labels.len()] {
             return Err(refuse(format!(
@@ -71,5 +83,9 @@ pub(super) fn read(
         }
         Ok(tensor.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     });
-    Ok((weights, priors.collect::<Result<_, _>>()?))
+    Ok(Read {
+        scales: floats(tensor(SCALES, Dtype::F32)?.data()),
+        weights: floats(matrix.data()),
+        biases: biases.collect::<Result<_, _>>()?,
+    })
 }

@@ -1,22 +1,24 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::train::method::Method;
 use crate::triage::model::Calibration;
 
 fn bundle() -> Bundle {
-    let vocabulary = ["[UNK]", "vpn", "printer", "error"].map(String::from);
+    let vocabulary = ["[UNK]", "error", "printer", "vpn"].map(String::from);
     let head = HeadEntry {
         target: Target::Category,
         labels: vec!["Network".to_owned(), "Printing".to_owned()],
         tickets: vec![3, 4],
         thresholds: vec![0.8, 0.8],
-        calibration: Calibration { temperature: 1.5, exponent: 0.25 },
-        alpha: 0.1,
+        calibration: Calibration { temperature: 1.5, exponent: 0.25 }.into(),
+        method: Method::NaiveBayes { alpha: 0.1 },
     };
     let mut bundle = Bundle {
         manifest: Manifest {
             format: FORMAT,
             version: "test-1".to_owned(),
+            subject_weight: 2.0,
             heads: vec![head],
             omitted: vec![],
             training: TrainingFacts {
@@ -33,8 +35,9 @@ fn bundle() -> Bundle {
             files: BTreeMap::new(),
         },
         tokenizer: definition::write(&vocabulary),
-        weights: vec![-1.5, -1.25, -0.5, -3.0, -3.0, -0.5, -1.0, -1.0],
-        log_priors: vec![vec![(3.0f64 / 7.0).ln(), (4.0f64 / 7.0).ln()]],
+        scales: vec![0.0, 1.0, 1.5, 2.0],
+        weights: vec![0.0, 0.0, -1.0, -1.0, -3.0, -0.5, -0.5, -3.0],
+        biases: vec![vec![(3.0f64 / 7.0).ln(), (4.0f64 / 7.0).ln()]],
         probes: vec![],
         card: "# Test\n".to_owned(),
     };
@@ -63,8 +66,9 @@ fn what_is_written_is_opened_with_the_same_scores() {
     assert_eq!(opened.version, "test-1");
     let direct = bundle().model().unwrap();
     assert_eq!(direct.id, id);
-    assert_eq!(opened.weights(), direct.weights());
     assert_eq!(opened.heads(), direct.heads());
+    let judge = |model: &Model| model.judge(&mut Scratch::default(), "vpn", "printer error");
+    assert_eq!(judge(&opened), judge(&direct));
     // Over an older bundle, and nothing is left beside it.
     write(&path, &bundle()).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -108,8 +112,8 @@ fn every_byte_is_watched() {
         fs::write(path.join(MANIFEST), manifest.replacen(from, to, 1)).unwrap();
         open(&path).unwrap_err()
     };
-    assert!(matches!(change("\"format\": 1", "\"format\": 2"), BundleError::Format { found: 2 }));
-    assert!(matches!(change("\"format\": 1", "\"form\": 1"), BundleError::Manifest(_)));
+    assert!(matches!(change("\"format\": 2", "\"format\": 3"), BundleError::Format { found: 3 }));
+    assert!(matches!(change("\"format\": 2", "\"form\": 2"), BundleError::Manifest(_)));
     assert!(matches!(change("weights.safetensors", "weights.bin"), BundleError::Unlisted { .. }));
     assert!(matches!(
         change("\"Printing\"", "\"Apples\""),
@@ -126,6 +130,7 @@ fn parts_that_are_not_numbers_or_do_not_fit_are_refused() {
     assert!(matches!(broken.model(), Err(BundleError::Parts(ModelError::NotANumber { .. }))));
     let mut broken = bundle();
     broken.weights.extend([0.0, 0.0]);
+    broken.scales.push(1.0);
     assert!(matches!(broken.model(), Err(BundleError::Parts(ModelError::Weights { .. }))));
     let mut broken = bundle();
     broken.weights.pop();

@@ -94,7 +94,7 @@ pub struct TrainArgs {
     /// The model's name and version, which every decision carries
     #[arg(long, value_name = "TEXT")]
     version_name: Option<String>,
-    /// The directory for the report, as a page and as JSON [default: <OUT>.report]
+    /// The directory for the report, as a page and as JSON [default: OUT.report]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Decides which tickets are held out

@@ -1,16 +1,23 @@
 //! From scores to probabilities that mean what they say, on tickets that were not fitted on.
 
-use crate::triage::model::{Calibration, log_softmax};
+use crate::triage::model::{Calibration, Calibrations, log_softmax};
+use crate::triage::text::language::Language;
 
 /// Above every confidence: such a label is never decided without a person.
 pub const NEVER: f64 = 1.01;
 
-/// A held-out ticket: uncalibrated scores by label, its number of pieces, its true label.
+/// A language has a calibration of its own from this many held-out tickets on.
+const OWN_CALIBRATION: usize = 300;
+/// Held-out tickets that are looked at: more do not move a temperature.
+const ENOUGH: usize = 4000;
+
+/// A held-out ticket: uncalibrated scores by label, its number of known words, its true label.
 #[derive(Clone, Debug)]
 pub struct Scored {
     pub scores: Vec<f64>,
-    pub pieces: u32,
+    pub words: u32,
     pub truth: usize,
+    pub language: Language,
 }
 
 /// Mean Brier score: the squared distance between probabilities and truth, summed over labels.
@@ -20,7 +27,7 @@ pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
     for ticket in tickets {
         buffer.clear();
         buffer.extend_from_slice(&ticket.scores);
-        log_softmax(&mut buffer, calibration.scale(ticket.pieces));
+        log_softmax(&mut buffer, calibration.scale(ticket.words));
         for (i, log_p) in buffer.iter().enumerate() {
             let truth = if i == ticket.truth { 1.0 } else { 0.0 };
             sum += (log_p.exp() - truth).powi(2);
@@ -29,27 +36,46 @@ pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
     sum / tickets.len().max(1) as f64
 }
 
-/// The calibration of least Brier score: the exponent from a grid of 21 steps, for each the
-/// temperature by golden-section search over its logarithm. No tickets leave the scores as they
-/// are.
+/// The calibration of least Brier score: the exponent from a grid, for each the temperature by
+/// golden-section search over its logarithm. No tickets leave the scores as they are.
 ///
 /// Not of least log loss: a few mislabelled tickets, which every service desk has, cost that
 /// without bound when the model is rightly sure, and all others come out too unsure.
 pub fn calibrate(tickets: &[Scored]) -> Calibration {
+    let best = (-2..=4).map(|step| f64::from(step) / 4.0).map(|exponent| {
+        let calibration = temperature(tickets, exponent);
+        (brier(some(tickets), calibration), calibration)
+    });
+    let least = best.min_by(|a, b| a.0.total_cmp(&b.0));
+    least.filter(|_| !tickets.is_empty()).map_or(Calibration::NONE, |(_, best)| best)
+}
+
+/// The temperature of least Brier score for one exponent.
+pub fn temperature(tickets: &[Scored], exponent: f64) -> Calibration {
     if tickets.is_empty() {
         return Calibration::NONE;
     }
-    let mut best = (f64::INFINITY, Calibration::NONE);
-    for step in 0..=20 {
-        let exponent = f64::from(step) / 20.0;
-        let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent };
-        let log_t = golden_section(-7.0, 7.0, |log_t| brier(tickets, at(log_t)));
-        let loss = brier(tickets, at(log_t));
-        if loss < best.0 {
-            best = (loss, at(log_t));
+    let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent };
+    at(golden_section(-9.0, 7.0, |log_t| brier(some(tickets), at(log_t))))
+}
+
+/// As [`calibrate`], and apart for each language that has tickets enough.
+pub fn by_language(tickets: &[Scored]) -> Calibrations {
+    let mut calibrations = Calibrations::from(calibrate(tickets));
+    let of = |language| -> Vec<Scored> {
+        tickets.iter().filter(|t| t.language == language).cloned().collect()
+    };
+    for language in Language::ALL {
+        let own = of(language);
+        if own.len() >= OWN_CALIBRATION && own.len() < tickets.len() {
+            calibrations.languages.insert(language, calibrate(&own));
         }
     }
-    best.1
+    calibrations
+}
+
+fn some(tickets: &[Scored]) -> &[Scored] {
+    &tickets[..tickets.len().min(ENOUGH)]
 }
 
 /// The minimum of a function with one minimum between `low` and `high` (Kiefer 1953).
@@ -57,7 +83,7 @@ fn golden_section(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
     let (mut fa, mut fb) = (f(a), f(b));
-    while high - low > 1e-4 {
+    while high - low > 1e-3 {
         if fa <= fb {
             (high, b, fb) = (b, a, fa);
             a = high - ratio * (high - low);
@@ -114,10 +140,15 @@ mod tests {
     fn an_overconfident_score_is_cooled_down() {
         // Scores claim e^4 : 1 while the truth is 3 : 1.
         let tickets: Vec<Scored> = (0..400)
-            .map(|i| Scored { scores: vec![4.0, 0.0], pieces: 1, truth: usize::from(i % 4 == 0) })
+            .map(|i| Scored {
+                scores: vec![4.0, 0.0],
+                words: 1,
+                truth: usize::from(i % 4 == 0),
+                language: Language::En,
+            })
             .collect();
         let calibration = calibrate(&tickets);
-        assert!((4.0 * calibration.scale(1) - 3f64.ln()).abs() < 1e-3);
+        assert!((4.0 * calibration.scale(1) - 3f64.ln()).abs() < 1e-2);
         assert!(brier(&tickets, calibration) < brier(&tickets, Calibration::NONE));
         assert_eq!(calibrate(&[]), Calibration::NONE);
     }
@@ -130,7 +161,8 @@ mod tests {
             .flat_map(|i| {
                 let scored = |lead, wrong| Scored {
                     scores: vec![lead, 0.0],
-                    pieces: 1,
+                    words: 1,
+                    language: Language::En,
                     truth: usize::from(wrong),
                 };
                 [scored(10.0, i % 20 == 0), scored(1.0, i % 100 >= 73)]
@@ -146,9 +178,14 @@ mod tests {
         // The lead grows with the length, the truth does not.
         let tickets: Vec<Scored> = (0..4000)
             .map(|i| {
-                let pieces = 10 * (1 + i % 10);
-                let scores = vec![f64::from(pieces) * 0.1, 0.0];
-                Scored { scores, pieces, truth: usize::from(i / 10 % 4 == 0) }
+                let words = 10 * (1 + i % 10);
+                let scores = vec![f64::from(words) * 0.1, 0.0];
+                Scored {
+                    scores,
+                    words,
+                    truth: usize::from(i / 10 % 4 == 0),
+                    language: Language::En,
+                }
             })
             .collect();
         assert!(calibrate(&tickets).exponent > 0.9);

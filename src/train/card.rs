@@ -43,7 +43,9 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
     }
     let _ = writeln!(
         out,
-        "\nIt is multinomial naive Bayes over word pieces. Its confidence is calibrated on tickets \
+        "\nIt adds up the weights of words, of character n-grams within words and of pairs of \
+         neighbouring words, learnt by naive Bayes and, where that is better on held-out tickets, \
+         sharpened by logistic regression. Its confidence is calibrated on tickets \
          that it was not fitted on. It is not for texts other than tickets, for judging people, or \
          for languages that the tickets below are not in.\n"
     );
@@ -56,14 +58,14 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
         "## What it was trained on\n\n\
          {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, \
          split {}. Personal data and secrets were masked \
-         before anything was counted. {} word pieces.\n",
+         before anything was counted. {} words, n-grams and pairs.\n",
         t.rows,
         t.data_sha256,
         t.fitted_on,
         t.calibrated_on,
         t.tested_on,
         report.split,
-        report.pieces
+        report.features
     );
     for finding in audit::render::markdown(&report.audit) {
         let _ = writeln!(out, "{finding}");
@@ -79,8 +81,11 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     for head in &manifest.heads {
         let _ = writeln!(
             out,
-            "- {}: smoothing {}, temperature {:.4}, length exponent {:.2}",
-            head.target, head.alpha, head.calibration.temperature, head.calibration.exponent
+            "- {}: {}; temperature {:.4}, length exponent {:.2}",
+            head.target,
+            head.method,
+            head.calibration.overall.temperature,
+            head.calibration.overall.exponent
         );
     }
     out.push('\n');
@@ -153,8 +158,9 @@ fn files(out: &mut String) {
         out,
         "## Files\n\n\
          `manifest.json` lists everything above as data, with the checksums of the other files. \
-         `tokenizer.json` is read by the `tokenizers` libraries. `weights.safetensors` holds \
-         `weights` (pieces by labels, log probabilities) and `prior.*`. `probes.jsonl` holds \
+         `tokenizer.json` is read by the `tokenizers` libraries: its normalizer and pre-tokenizer \
+         give the words, its vocabulary words, n-grams (`#`) and pairs. `weights.safetensors` holds \
+         `weights` (entries by labels), `scales` (by entry) and `bias.*`. `probes.jsonl` holds \
          redacted test tickets that are judged each time the model is loaded: a model that no \
          longer gives these answers is refused."
     );

@@ -1,6 +1,6 @@
-//! Multinomial naive Bayes from counts.
+//! Multinomial naive Bayes from sums of features.
 //!
-//! The model is that of `linfa-bayes`: smoothed counts, log probabilities, log priors. Its own
+//! The model is that of `linfa-bayes`: smoothed sums, log probabilities, log priors. Its own
 //! `fit` takes dense rows only and prints its whole state on the standard error stream for every
 //! class, so the sufficient statistics, which are sums, are counted here sparsely and the fit is
 //! handed to linfa's type ([`Fitted::to_linfa`]). Tests hold that it equals linfa's fit of the
@@ -11,8 +11,10 @@ use std::sync::Arc;
 use linfa_bayes::MultinomialNb;
 use serde_json::{Map, Value, json};
 
-/// The pieces of one ticket: distinct ids with how often they occur.
-pub type Sparse = Vec<(u32, u32)>;
+use super::documents::Documents;
+
+/// The features of one ticket: distinct ids with their values.
+pub type Sparse = Vec<(u32, f64)>;
 
 /// Sums over a head's tickets.
 #[derive(Clone, Debug)]
@@ -20,28 +22,56 @@ pub struct Counts {
     pub labels: Vec<Arc<str>>,
     /// For each label, its tickets.
     pub tickets: Vec<u64>,
-    /// For each label, how often each piece occurs in its tickets.
-    pub pieces: Vec<Vec<f64>>,
+    /// For each label, the sum of each feature's values over its tickets.
+    pub features: Vec<Vec<f64>>,
 }
 
 impl Counts {
-    pub fn new(labels: Vec<Arc<str>>, pieces: usize) -> Self {
+    pub fn new(labels: Vec<Arc<str>>, features: usize) -> Self {
         let n = labels.len();
-        Self { labels, tickets: vec![0; n], pieces: vec![vec![0.0; pieces]; n] }
+        Self { labels, tickets: vec![0; n], features: vec![vec![0.0; features]; n] }
     }
 
     /// Adds a ticket of the label at `label`.
     pub fn add(&mut self, label: usize, ticket: &Sparse) {
         self.tickets[label] += 1;
-        for (id, n) in ticket {
-            self.pieces[label][*id as usize] += f64::from(*n);
+        for (id, value) in ticket {
+            self.features[label][*id as usize] += value;
         }
+    }
+
+    /// As [`Self::add`] for each ticket of `of`, which are places in `documents` with labels, but
+    /// a unit at a time.
+    pub fn of(
+        labels: Vec<Arc<str>>,
+        documents: &Documents,
+        of: &[(usize, usize)],
+        active: &[bool],
+    ) -> Self {
+        let squares = documents.squares(active);
+        let mut new = Self::new(labels, documents.features);
+        let mut units = vec![vec![0.0f64; documents.units.len()]; new.labels.len()];
+        for (i, label) in of {
+            new.tickets[*label] += 1;
+            let by = documents.inverse_length(*i, &squares);
+            for (unit, g) in documents.ticket(*i) {
+                units[*label][unit] += f64::from(g * by);
+            }
+        }
+        for unit in 0..documents.units.len() {
+            for (id, value) in documents.units.values(unit, &documents.scales, active) {
+                for (features, units) in new.features.iter_mut().zip(&units) {
+                    features[id as usize] += f64::from(value) * units[unit];
+                }
+            }
+        }
+        new
     }
 
     /// `ln((count + alpha) / sum(count + alpha))`, label by label; priors are shares of tickets.
     pub fn fit(&self, alpha: f64) -> Fitted {
         let all: u64 = self.tickets.iter().sum();
-        let log_probabilities = self.pieces.iter().map(|counts| {
+        let log_probabilities = self.features.iter().map(|counts| {
             let total: f64 = counts.iter().map(|n| n + alpha).sum();
             counts.iter().map(|n| (n + alpha).ln() - total.ln()).collect()
         });
@@ -50,6 +80,22 @@ impl Counts {
             log_probabilities: log_probabilities.collect(),
         }
     }
+
+    /// The log probability of each feature in the tickets of all other labels, label by label
+    /// (complement naive Bayes; Rennie et al. 2003, without their normalisation of weights).
+    pub fn complement(&self, alpha: f64) -> Vec<Vec<f64>> {
+        let width = self.features.first().map_or(0, Vec::len);
+        let mut all = vec![0.0; width];
+        for features in &self.features {
+            all.iter_mut().zip(features).for_each(|(sum, value)| *sum += value);
+        }
+        let of = |features: &Vec<f64>| -> Vec<f64> {
+            let rest: Vec<f64> = all.iter().zip(features).map(|(a, f)| a - f + alpha).collect();
+            let total = rest.iter().sum::<f64>().ln();
+            rest.iter().map(|n| n.max(f64::MIN_POSITIVE).ln() - total).collect()
+        };
+        self.features.iter().map(of).collect()
+    }
 }
 
 /// A fitted head.
@@ -57,7 +103,7 @@ impl Counts {
 pub struct Fitted {
     /// By label.
     pub log_priors: Vec<f64>,
-    /// `[label][piece]`.
+    /// `[label][feature]`.
     pub log_probabilities: Vec<Vec<f64>>,
 }
 
@@ -65,12 +111,12 @@ impl Fitted {
     /// Unnormalised log posterior of a ticket, one for each label.
     pub fn joint_log_likelihood(&self, ticket: &Sparse) -> Vec<f64> {
         let sum = |row: &Vec<f64>| -> f64 {
-            ticket.iter().map(|(id, n)| f64::from(*n) * row[*id as usize]).sum()
+            ticket.iter().map(|(id, value)| value * row[*id as usize]).sum()
         };
         self.log_priors.iter().zip(&self.log_probabilities).map(|(p, row)| p + sum(row)).collect()
     }
 
-    /// The fit as linfa's own type, over `features` only: pieces that do not occur in what is to
+    /// The fit as linfa's own type, over `features` only: those that do not occur in what is to
     /// be scored add nothing. Classes are named by their place.
     ///
     /// linfa keeps its fields private, so they go through serde; a change of their form in a later
@@ -106,15 +152,19 @@ mod tests {
     fn a_hand_computed_fit() {
         let labels = ["a", "b"].map(Arc::from).to_vec();
         let mut counts = Counts::new(labels, 2);
-        counts.add(0, &vec![(0, 3)]);
-        counts.add(0, &vec![(0, 1), (1, 1)]);
-        counts.add(1, &vec![(1, 2)]);
+        counts.add(0, &vec![(0, 3.0)]);
+        counts.add(0, &vec![(0, 1.0), (1, 1.0)]);
+        counts.add(1, &vec![(1, 2.0)]);
         let fitted = counts.fit(1.0);
         assert_eq!(fitted.log_priors, [(2.0f64 / 3.0).ln(), (1.0f64 / 3.0).ln()]);
         assert!((fitted.log_probabilities[0][0] - (5.0f64 / 7.0).ln()).abs() < 1e-15);
         assert!((fitted.log_probabilities[1][0] - (1.0f64 / 4.0).ln()).abs() < 1e-15);
-        let scores = fitted.joint_log_likelihood(&vec![(0, 2)]);
+        let scores = fitted.joint_log_likelihood(&vec![(0, 2.0)]);
         let expected = (2.0f64 / 3.0).ln() + 2.0 * (5.0f64 / 7.0).ln();
         assert!((scores[0] - expected).abs() < 1e-14);
+        // Of the other label's tickets.
+        let complement = counts.complement(1.0);
+        assert!((complement[0][0] - (1.0f64 / 4.0).ln()).abs() < 1e-15);
+        assert!((complement[1][1] - (2.0f64 / 7.0).ln()).abs() < 1e-15);
     }
 }

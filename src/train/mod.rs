@@ -7,14 +7,19 @@ mod card;
 pub mod compare;
 pub mod data;
 mod dates;
+mod documents;
 pub mod evaluate;
 pub mod fit;
 mod head;
+mod lbfgs;
+pub mod method;
 pub mod recipe;
 pub mod render;
 pub mod report;
+mod sharpen;
 pub mod simulate;
 pub mod split;
+mod texts;
 pub mod thresholds;
 pub mod vocabulary;
 pub mod wilson;
@@ -29,19 +34,24 @@ use crate::bundle::{
     Bundle, BundleError, Expected, FORMAT, HeadEntry, HeadMetrics, Manifest, Omitted, Probe,
     TrainingFacts,
 };
-use crate::triage::model::{Head, Model, ModelId, Parts, Scratch, Target};
+use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::definition;
-use crate::triage::text::model_text;
-use crate::triage::text::pieces::{Bag, WordPieces};
+use audit::noise::{Prediction, Suspect, noise_suspects};
 use audit::{Audit, audit};
 use data::{Data, Example, Rejection};
+use documents::Documents;
 use evaluate::{Evaluation, predict};
-use head::Trained;
+use head::{Choice, Corpus, Trained};
 use recipe::{Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
+use texts::Texts;
+use vocabulary::Vocabulary;
 
 /// Tickets in `probes.jsonl`.
 const PROBES: usize = 12;
+/// Held-out tickets that choose and calibrate well enough without cross-validation.
+const ENOUGH_HELD_OUT: usize = 2000;
+const ROUNDS: u8 = 5;
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +84,6 @@ pub enum TrainError {
     TooFewTickets { what: &'static str },
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    #[error("the vocabulary cannot be learnt: {0}")]
-    Vocabulary(String),
     #[error(transparent)]
     Bundle(#[from] BundleError),
     #[error(
@@ -112,7 +120,7 @@ impl Step {
         match self {
             Self::Read => "reading tickets",
             Self::Vocabulary => "learning the vocabulary",
-            Self::Count => "counting pieces",
+            Self::Count => "reading words",
             Self::Fit => "fitting and calibrating",
             Self::Evaluate => "testing",
         }
@@ -130,7 +138,8 @@ pub struct TrainReport {
     pub fitted_on: u64,
     pub calibrated_on: u64,
     pub tested_on: u64,
-    pub pieces: usize,
+    /// Words, n-grams and pairs.
+    pub features: usize,
     /// Labels with too few tickets to learn, with their tickets. Those tickets were not used.
     pub too_small: BTreeMap<Target, BTreeMap<String, u64>>,
     /// Targets left out, with the reason.
@@ -146,13 +155,16 @@ pub struct TrainReport {
     /// Among the test tickets. They hold texts, so they are in the written report only.
     #[serde(skip)]
     pub mistakes: Vec<Mistake>,
+    /// Held-out tickets whose category is probably wrong, the surest first. They hold texts too.
+    #[serde(skip)]
+    pub suspects: Vec<Suspect>,
 }
 
 /// Trains a model on labelled tickets.
 ///
-/// Multinomial naive Bayes over word pieces, one head for each target that has labels and, the
-/// category apart, a signal; a length-aware temperature and a threshold for each head from
-/// held-out tickets. The same files and recipe give the same bundle, byte for byte.
+/// One head for each target that has labels and, the category apart, a signal. Its kind of model,
+/// its length-aware temperature and its thresholds come from held-out tickets. The same files and
+/// recipe give the same bundle, byte for byte.
 ///
 /// # Errors
 /// [`TrainError`] says what to change.
@@ -166,6 +178,7 @@ pub fn train(
     let duplicates = audit::duplicates::find(&data.examples);
     let split::Split { parts, summary } =
         split::split(&data.examples, &duplicates.groups, &recipe.split)?;
+    let groups = duplicates.groups.clone();
     let audit = audit(&data, duplicates, recipe.fit.min_tickets);
     for (part, what) in
         [(&parts.fit, "fit"), (&parts.calibrate, "calibrate"), (&parts.test, "test")]
@@ -178,54 +191,54 @@ pub fn train(
     let mut step = |step, done: usize, total: usize| {
         progress(Progress { step, done: done as u64, total: Some(total as u64) });
     };
+    let mut done = 0;
+    let texts = Texts::read(&data.examples, || {
+        done += 1;
+        if done % 1000 == 0 {
+            step(Step::Count, done, data.examples.len());
+        }
+    });
+    let mut development = [parts.fit.clone(), parts.calibrate.clone()].concat();
+    development.sort_unstable();
     step(Step::Vocabulary, 0, 1);
-    let text = |i: &usize| model_text(&data.examples[*i].subject, &data.examples[*i].body);
-    let texts: Vec<String> = parts.fit.iter().map(text).collect();
-    let tokenizer = definition::write(&vocabulary::learn(&texts, &recipe.vocabulary)?);
-    let pieces = definition::parse(tokenizer.as_bytes()).map_err(BundleError::from)?;
+    let (vocabulary, corpus) = corpus(&data, &texts, &development, recipe);
     step(Step::Vocabulary, 1, 1);
 
-    let fit_on =
-        head::Tickets { examples: &data.examples, of: &parts.fit, pieces: count(&pieces, &texts) };
-    let texts: Vec<String> = parts.calibrate.iter().map(text).collect();
-    let held_out = head::Tickets {
-        examples: &data.examples,
-        of: &parts.calibrate,
-        pieces: count(&pieces, &texts),
-    };
-    step(Step::Count, 1, 1);
-
-    let mut heads = Vec::new();
+    let rounds = rounds(&development, &parts, &data.examples, &groups, recipe.split.seed);
+    let mut choices = Vec::new();
     let mut omitted = Vec::new();
     let mut too_small = BTreeMap::new();
     for (i, target) in Target::ALL.into_iter().enumerate() {
-        step(Step::Fit, i, Target::ALL.len());
-        let small = fit_on.small_labels(target, recipe.fit.min_tickets);
+        step(Step::Fit, i, Target::ALL.len() + 1);
+        let small = corpus.small_labels(target, recipe.fit.min_tickets);
         if !small.is_empty() {
             too_small.insert(target, small);
         }
-        match head::train(target, &fit_on, &held_out, pieces.len(), recipe)? {
-            Ok(trained) => heads.push(trained),
+        match head::choose(target, &corpus, &rounds, recipe)? {
+            Ok(choice) => choices.push(choice),
             Err(why) => omitted.push((target, why)),
         }
     }
-    step(Step::Fit, Target::ALL.len(), Target::ALL.len());
-
-    let mut bundle = Bundle {
-        manifest: manifest(&data, &parts, &heads, &omitted, &too_small, recipe),
-        tokenizer,
-        weights: weights(&heads, pieces.len()),
-        log_priors: heads.iter().map(|h| h.fitted.log_priors.clone()).collect(),
-        probes: Vec::new(),
-        card: String::new(),
-    };
-    let model = assemble(&heads, &bundle.weights, pieces, recipe)?;
-    let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
+    step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
+    let warnings = warnings(&choices);
+    let suspects = suspects(&choices, &data.examples);
+    let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
+    let mut bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
+    let model = bundle.model_without_probes()?;
+    let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
     let predictions = predict(&model, &test);
     let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
     let category = predictions.head(Target::Category);
+    if recipe.split.refit {
+        drop((corpus, vocabulary, model));
+        let all: Vec<usize> = (0..data.examples.len()).collect();
+        let (vocabulary, corpus) = self::corpus(&data, &texts, &all, recipe);
+        let heads: Vec<Trained> = heads.into_iter().map(|h| h.choice.fit(&corpus)).collect();
+        bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
+    }
     bundle.manifest.metrics = metrics(&evaluation);
+    let model = bundle.model_without_probes()?;
     bundle.probes = probes(&model, &test);
     let report = TrainReport {
         rows: data.rows,
@@ -235,63 +248,75 @@ pub fn train(
         fitted_on: parts.fit.len() as u64,
         calibrated_on: parts.calibrate.len() as u64,
         tested_on: parts.test.len() as u64,
-        pieces: model.pieces().len(),
+        features: model.lexicon().len() - 1,
         too_small,
         omitted,
-        warnings: warnings(&heads),
+        warnings,
         evaluation,
         learning: Vec::new(),
         top_words: Vec::new(),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
+        suspects,
     };
     bundle.card = card::write(&bundle.manifest, &report);
     step(Step::Evaluate, 1, 1);
     Ok((bundle, report))
 }
 
-/// The pieces of each text.
-fn count(pieces: &WordPieces, texts: &[String]) -> Vec<fit::Sparse> {
-    let mut bag = Bag::default();
-    let sparse = |text: &String| {
-        bag.clear();
-        bag.add(pieces, text);
-        let mut sums: BTreeMap<u32, u32> = BTreeMap::new();
-        for word in bag.words() {
-            for id in word.ids {
-                *sums.entry(*id).or_default() += word.count;
-            }
-        }
-        sums.into_iter().collect()
-    };
-    texts.iter().map(sparse).collect()
+/// Vocabulary and features of some of the examples.
+fn corpus<'a>(
+    data: &'a Data,
+    texts: &Texts,
+    of: &'a [usize],
+    recipe: &Recipe,
+) -> (Vocabulary, Corpus<'a>) {
+    let vocabulary = vocabulary::learn(texts, of, &recipe.features);
+    let documents = Documents::new(texts, of, &vocabulary, recipe.features.subject_weight);
+    (vocabulary, Corpus { examples: &data.examples, of, documents })
 }
 
-/// `[piece][label]` over all heads.
-fn weights(heads: &[Trained], pieces: usize) -> Vec<f32> {
-    let rows = || heads.iter().flat_map(|h| &h.fitted.log_probabilities);
-    (0..pieces).flat_map(|piece| rows().map(move |row| row[piece] as f32)).collect()
+/// Places in `development` that are held out in turn: the calibration tickets alone where they
+/// are many, otherwise every ticket once in five rounds, near-duplicates in the same one.
+fn rounds(
+    development: &[usize],
+    parts: &split::Parts,
+    examples: &[Example],
+    groups: &[u32],
+    seed: u64,
+) -> Vec<Vec<usize>> {
+    if parts.calibrate.len() >= ENOUGH_HELD_OUT {
+        let place = |i: &usize| development.binary_search(i).ok();
+        return vec![parts.calibrate.iter().filter_map(place).collect()];
+    }
+    let folds = split::folds(examples, groups, ROUNDS, seed);
+    let of = |round| (0..development.len()).filter(|p| folds[development[*p]] == round).collect();
+    (0..ROUNDS).map(of).filter(|round: &Vec<usize>| !round.is_empty()).collect()
 }
 
 fn assemble(
+    data: &Data,
+    parts: &split::Parts,
     heads: &[Trained],
-    weights: &[f32],
-    pieces: WordPieces,
+    omitted: &[(Target, String)],
+    too_small: &BTreeMap<Target, BTreeMap<String, u64>>,
+    vocabulary: &Vocabulary,
     recipe: &Recipe,
-) -> Result<Model, BundleError> {
-    let heads = heads.iter().map(|h| Head {
-        target: h.target,
-        labels: h.labels.clone(),
-        thresholds: vec![h.threshold; h.labels.len()],
-        calibration: h.calibration,
-        log_priors: h.fitted.log_priors.clone(),
-    });
-    Ok(Model::new(Parts {
-        id: ModelId::new("in training"),
-        version: recipe.version.clone(),
-        pieces,
-        heads: heads.collect(),
-        weights: weights.to_vec(),
-    })?)
+) -> Bundle {
+    let row = |entry: usize| {
+        heads.iter().flat_map(move |h| {
+            let labels = h.choice.labels.len();
+            h.fitted.weights[entry * labels..][..labels].iter().copied()
+        })
+    };
+    Bundle {
+        manifest: manifest(data, parts, heads, omitted, too_small, recipe),
+        tokenizer: definition::write(&vocabulary.entries),
+        scales: vocabulary.scales.clone(),
+        weights: (0..vocabulary.entries.len()).flat_map(row).collect(),
+        biases: heads.iter().map(|h| h.fitted.biases.clone()).collect(),
+        probes: Vec::new(),
+        card: String::new(),
+    }
 }
 
 fn manifest(
@@ -303,17 +328,18 @@ fn manifest(
     recipe: &Recipe,
 ) -> Manifest {
     let entry = |h: &Trained| HeadEntry {
-        target: h.target,
-        labels: h.labels.iter().map(std::string::ToString::to_string).collect(),
+        target: h.choice.target,
+        labels: h.choice.labels.iter().map(std::string::ToString::to_string).collect(),
         tickets: h.tickets.clone(),
-        thresholds: vec![h.threshold; h.labels.len()],
-        calibration: h.calibration,
-        alpha: h.alpha,
+        thresholds: h.choice.thresholds.clone(),
+        calibration: h.choice.calibration.clone(),
+        method: h.choice.method,
     };
     let rejected = data.rejected.iter().map(|(why, n)| (why.as_str().to_owned(), *n));
     Manifest {
         format: FORMAT,
         version: recipe.version.clone(),
+        subject_weight: recipe.features.subject_weight,
         heads: heads.iter().map(entry).collect(),
         omitted: omitted
             .iter()
@@ -390,7 +416,21 @@ fn probes(model: &Model, test: &[Example]) -> Vec<Probe> {
     chosen
 }
 
-fn warnings(heads: &[Trained]) -> Vec<String> {
+fn suspects(heads: &[Choice], examples: &[Example]) -> Vec<Suspect> {
+    let category = heads.iter().filter(|h| h.target == Target::Category);
+    let of_head = |head: &Choice| -> Vec<Prediction> {
+        let prediction = |t: &head::HeldOut| Prediction {
+            index: t.example,
+            probability_of_given_label: t.probabilities[t.truth],
+            best_label: Arc::clone(&head.labels[t.best]),
+            best_probability: t.probabilities[t.best],
+        };
+        head.held_out.iter().map(prediction).collect()
+    };
+    noise_suspects(examples, &category.flat_map(of_head).collect::<Vec<_>>())
+}
+
+fn warnings(heads: &[Choice]) -> Vec<String> {
     let mut warnings = Vec::new();
     for head in heads {
         if let Some(p) = head.no_signal {
@@ -400,7 +440,7 @@ fn warnings(heads: &[Trained]) -> Vec<String> {
                 head.target
             ));
         }
-        if head.threshold >= calibrate::NEVER {
+        if head.thresholds.iter().all(|t| *t >= calibrate::NEVER) {
             warnings.push(format!(
                 "{}: no confidence reaches the wanted precision on held-out tickets, so nothing is \
                  decided without a person",

@@ -17,7 +17,7 @@ pub struct Recipe {
     pub about: String,
     pub columns: Columns,
     pub labels: Labels,
-    pub vocabulary: Vocabulary,
+    pub features: Features,
     pub fit: Fit,
     pub split: Split,
     pub threshold: Threshold,
@@ -47,23 +47,40 @@ pub struct Labels {
     pub aliases: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Vocabulary {
-    /// Pieces at most.
+pub struct Features {
+    /// Words, n-grams and pairs at most.
     pub size: usize,
-    /// How often two pieces must stand together to become one.
-    pub min_frequency: u64,
-    /// Distinct characters at most; words with rarer ones are unknown.
-    pub alphabet: usize,
+    /// A word, n-gram or pair is a feature if so many tickets have it.
+    pub min_tickets: u32,
+    /// How much the n-grams of a word count beside the word itself.
+    pub gram_weight: f32,
+    /// How often a word of the subject counts, where one of the body counts once.
+    pub subject_weight: f32,
+}
+
+/// What kind of model is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Whichever is best on held-out tickets.
+    Auto,
+    NaiveBayes,
+    /// Complement naive Bayes.
+    Complement,
+    /// A linear layer over features scaled by naive Bayes.
+    Sharpened,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fit {
-    /// Additive smoothing, above 0. Of several the one with the lowest Brier score on the
-    /// calibration tickets is taken.
+    pub kind: Kind,
+    /// Additive smoothing of naive Bayes, above 0; of several the best on held-out tickets.
     pub alpha: Vec<f64>,
+    /// Penalties of the sharpened model, above 0; of several the best on held-out tickets.
+    pub lambda: Vec<f64>,
     /// A label needs this many tickets to be learnt.
     pub min_tickets: u64,
 }
@@ -77,6 +94,9 @@ pub struct Split {
     pub calibrate: f64,
     /// Share of the tickets kept for the final numbers.
     pub test: f64,
+    /// Whether the model that is written is fitted once more, on all tickets, after the numbers
+    /// were taken from one that had not seen the test tickets.
+    pub refit: bool,
 }
 
 /// What decides which tickets are held out.
@@ -108,7 +128,7 @@ impl Default for Recipe {
             about: String::new(),
             columns: Columns::default(),
             labels: Labels::default(),
-            vocabulary: Vocabulary::default(),
+            features: Features::default(),
             fit: Fit::default(),
             split: Split::default(),
             threshold: Threshold::default(),
@@ -133,21 +153,26 @@ impl Default for Columns {
     }
 }
 
-impl Default for Vocabulary {
+impl Default for Features {
     fn default() -> Self {
-        Self { size: 30_000, min_frequency: 2, alphabet: 6_000 }
+        Self { size: 200_000, min_tickets: 2, gram_weight: 1.5, subject_weight: 2.0 }
     }
 }
 
 impl Default for Fit {
     fn default() -> Self {
-        Self { alpha: vec![0.01, 0.03, 0.1, 0.3, 1.0], min_tickets: 2 }
+        Self {
+            kind: Kind::Auto,
+            alpha: vec![0.03, 0.1, 0.3],
+            lambda: vec![0.1, 0.03],
+            min_tickets: 2,
+        }
     }
 }
 
 impl Default for Split {
     fn default() -> Self {
-        Self { by: By::Auto, seed: 7, calibrate: 0.1, test: 0.1 }
+        Self { by: By::Auto, seed: 7, calibrate: 0.1, test: 0.1, refit: true }
     }
 }
 
@@ -215,8 +240,22 @@ impl Recipe {
         if self.fit.alpha.is_empty() || !self.fit.alpha.iter().all(|a| (1e-6..=1e3).contains(a)) {
             return value("fit.alpha", &self.fit.alpha, "give one or more from 0.000001 to 1000");
         }
-        if !(2..=1_000_000).contains(&self.vocabulary.size) {
-            return value("vocabulary.size", &self.vocabulary.size, "give 2 to 1000000");
+        let lambda = &self.fit.lambda;
+        if lambda.is_empty() || !lambda.iter().all(|l| (1e-6..=1e6).contains(l)) {
+            return value("fit.lambda", lambda, "give one or more from 0.000001 to 1000000");
+        }
+        let Features { size, min_tickets, gram_weight, subject_weight } = self.features;
+        if !(16..=10_000_000).contains(&size) {
+            return value("features.size", &size, "give 16 to 10000000");
+        }
+        if min_tickets == 0 {
+            return value("features.min_tickets", &min_tickets, "give 1 or more");
+        }
+        if !(0.0..=100.0).contains(&gram_weight) {
+            return value("features.gram_weight", &gram_weight, "give 0 to 100");
+        }
+        if !(0.0..=100.0).contains(&subject_weight) {
+            return value("features.subject_weight", &subject_weight, "give 0 to 100");
         }
         let Split { calibrate, test, .. } = self.split;
         if !(0.01..=0.5).contains(&calibrate)

@@ -34,8 +34,8 @@ pub fn report(r: &TrainReport) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{} rows read; fitted on {}, calibrated on {}, tested on {}; {} word pieces",
-        r.rows, r.fitted_on, r.calibrated_on, r.tested_on, r.pieces
+        "{} rows read; fitted on {}, calibrated on {}, tested on {}; {} words, n-grams and pairs",
+        r.rows, r.fitted_on, r.calibrated_on, r.tested_on, r.features
     );
     for (why, n) in &r.rejected {
         let _ = writeln!(out, "  {n} rows not used: {}", why.as_str());

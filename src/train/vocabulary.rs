@@ -1,100 +1,246 @@
-//! The vocabulary: word pieces learnt from the tickets that are fitted on, by the trainer of the
-//! `tokenizers` crate.
+//! The vocabulary: the words, n-grams and pairs of neighbours that are frequent enough to learn
+//! from, counted on the tickets that are fitted on.
 
-use std::collections::BTreeMap;
-
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-use tokenizers::{AddedToken, Model as _, Trainer as _};
-
-use super::TrainError;
 use super::recipe;
-use crate::triage::text::pieces::{CONTINUATION, UNKNOWN};
-use crate::triage::text::tokens::words;
+use super::texts::{BREAK, Map, Texts};
+use crate::triage::text::lexicon::{GRAM, UNKNOWN, each_gram, shape};
 
-/// Pieces in the order of their ids. The same texts, in whatever order, give the same pieces.
-///
-/// The trainer numbers continuations (`##c`) as its hash map happens to hand them out, and breaks
-/// ties between merges by those numbers. So the alphabet is given to it in order, with its
-/// continuations, as leading special tokens; they stay plain pieces in the file.
-///
-/// # Errors
-/// When the trainer fails.
-pub fn learn(texts: &[String], settings: &recipe::Vocabulary) -> Result<Vec<String>, TrainError> {
-    let mut buffer = String::new();
-    let mut frequency: BTreeMap<char, u64> = BTreeMap::new();
-    for text in texts {
-        words(text, &mut buffer, |word| {
-            for c in word.chars() {
-                *frequency.entry(c).or_default() += 1;
-            }
-        });
-    }
-    let mut kept: Vec<(char, u64)> = frequency.into_iter().collect();
-    kept.sort_by_key(|(c, n)| (std::cmp::Reverse(*n), *c));
-    kept.truncate(settings.alphabet.min(settings.size / 3).max(1));
-    let mut alphabet: Vec<char> = kept.into_iter().map(|(c, _)| c).collect();
-    alphabet.sort_unstable();
+/// The entries by id, and what training needs to know of each.
+pub struct Vocabulary {
+    /// As [`crate::triage::text::lexicon::Lexicon::new`] takes them.
+    pub entries: Vec<String>,
+    /// By entry: the value of the feature where it occurs once.
+    pub scales: Vec<f32>,
+    /// By word number of the [`Texts`]: the word that it is read as, itself or its shape.
+    pub read_as: Vec<u32>,
+    /// By canonical word number: its id, 0 where it is not in the vocabulary.
+    pub word_ids: Vec<u32>,
+    /// Canonical words: those of the texts and, after them, shapes that are no word themselves.
+    pub words: Vec<Box<str>>,
+    /// By two words' ids: the pair's id.
+    pub pair_ids: Map<(u32, u32), u32>,
+    /// By n-gram: its id.
+    pub gram_ids: Map<Box<str>, u32>,
+}
 
-    let leading = std::iter::once(UNKNOWN.to_owned())
-        .chain(alphabet.iter().map(char::to_string))
-        .chain(alphabet.iter().map(|c| format!("{CONTINUATION}{c}")));
-    let mut trainer = WordPieceTrainer::builder()
-        .show_progress(false)
-        .vocab_size(settings.size)
-        .min_frequency(settings.min_frequency)
-        .special_tokens(leading.map(|piece| AddedToken::from(piece, true)).collect())
-        .build();
-    let split = |text: &str| {
-        let mut found = Vec::new();
-        words(text, &mut String::new(), |word| {
-            // A word with a character outside the alphabet would bring the character in.
-            if word.chars().all(|c| alphabet.binary_search(&c).is_ok()) {
-                found.push(word.to_owned());
-            }
-        });
-        Ok(found)
+/// Chooses the vocabulary from the tickets `of` the texts. The same tickets, in whatever order,
+/// give the same vocabulary.
+pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabulary {
+    let mut words = texts.words.clone();
+    let frequency = tickets_with(texts, of, words.len(), None);
+    let read_as = shapes(&mut words, &frequency, settings.min_tickets);
+    let frequency = tickets_with(texts, of, words.len(), Some(&read_as));
+
+    let [word_limit, gram_limit, pair_limit] = shares(settings.size);
+    let min = settings.min_tickets;
+    let known = words.iter().zip(&frequency).enumerate();
+    let known = known.filter(|(_, (_, n))| **n >= min).map(|(i, (word, n))| (&**word, i, *n));
+    let chosen = most_frequent(known.collect(), word_limit);
+    let tickets = of.len() as f64;
+    let mut new = Vocabulary {
+        entries: vec![UNKNOWN.to_owned()],
+        scales: vec![0.0],
+        read_as,
+        word_ids: vec![0; words.len()],
+        words: Vec::new(),
+        pair_ids: Map::default(),
+        gram_ids: Map::default(),
     };
-    let fail = |e: tokenizers::Error| TrainError::Vocabulary(e.to_string());
-    trainer.feed(texts.iter(), split).map_err(fail)?;
-    let mut model = WordPiece::default();
-    trainer.train(&mut model).map_err(fail)?;
-    let mut pieces: Vec<(u32, String)> =
-        model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
-    pieces.sort_unstable();
-    Ok(pieces.into_iter().map(|(_, piece)| piece).collect())
+    for (word, i, n) in chosen {
+        new.word_ids[i] = new.entries.len() as u32;
+        new.push(word.to_owned(), rarity(n, tickets));
+    }
+    let grams = grams(&words, &frequency);
+    let grams = grams.iter().filter(|(_, n)| **n >= min).map(|(gram, n)| (&**gram, (), *n));
+    for (gram, (), n) in most_frequent(grams.collect(), gram_limit) {
+        new.gram_ids.insert(gram.into(), new.entries.len() as u32);
+        new.push(format!("{GRAM}{gram}"), rarity(n, tickets) * settings.gram_weight);
+    }
+    let pairs = pairs(texts, of, &new, min, pair_limit);
+    for (first, second, n) in pairs {
+        new.pair_ids.insert((first, second), new.entries.len() as u32);
+        let pair = format!("{} {}", new.entries[first as usize], new.entries[second as usize]);
+        new.push(pair, rarity(n, tickets));
+    }
+    new.words = words;
+    new
+}
+
+impl Vocabulary {
+    fn push(&mut self, entry: String, scale: f32) {
+        self.entries.push(entry);
+        self.scales.push(scale);
+    }
+}
+
+/// How the size is shared out between words, n-grams and pairs.
+fn shares(size: usize) -> [usize; 3] {
+    let eighth = size / 8;
+    [size - 6 * eighth, 3 * eighth, 3 * eighth]
+}
+
+/// Smoothed inverse ticket frequency: the rarer, the more it says (Spärck Jones 1972).
+fn rarity(n: u32, tickets: f64) -> f32 {
+    (((1.0 + tickets) / (1.0 + f64::from(n).min(tickets))).ln() + 1.0) as f32
+}
+
+/// For each word, how many tickets have it.
+fn tickets_with(texts: &Texts, of: &[usize], words: usize, read_as: Option<&[u32]>) -> Vec<u32> {
+    let mut frequency = vec![0; words];
+    let mut last_seen = vec![usize::MAX; words];
+    for ticket in of {
+        let (subject, body) = texts.ticket(*ticket);
+        for number in subject.iter().chain(body).filter(|n| **n != BREAK) {
+            let word = read_as.map_or(*number, |r| r[*number as usize]) as usize;
+            if last_seen[word] != *ticket {
+                last_seen[word] = *ticket;
+                frequency[word] += 1;
+            }
+        }
+    }
+    frequency
+}
+
+/// What each word is read as: rare words with digits are read by their shape.
+fn shapes(words: &mut Vec<Box<str>>, frequency: &[u32], min: u32) -> Vec<u32> {
+    let numbers: Map<Box<str>, u32> = words.iter().cloned().zip(0..).collect();
+    let mut added: Map<String, u32> = Map::default();
+    (0..frequency.len())
+        .map(|i| {
+            let shape = if frequency[i] < min { shape(&words[i]) } else { None };
+            let Some(shape) = shape else { return i as u32 };
+            let known = numbers.get(shape.as_str()).or_else(|| added.get(&shape)).copied();
+            known.unwrap_or_else(|| {
+                let number = words.len() as u32;
+                words.push(shape.as_str().into());
+                added.insert(shape, number);
+                number
+            })
+        })
+        .collect()
+}
+
+/// The most frequent, in the order of their text; of equally frequent ones the first.
+fn most_frequent<T>(mut all: Vec<(&str, T, u32)>, limit: usize) -> Vec<(&str, T, u32)> {
+    all.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
+    all.truncate(limit);
+    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    all
+}
+
+/// N-grams with the tickets of the words that they occur in: an upper bound of their own
+/// tickets, close where few words share the n-gram.
+fn grams(words: &[Box<str>], frequency: &[u32]) -> Map<Box<str>, u32> {
+    let mut counts: Map<Box<str>, u32> = Map::default();
+    let mut seen: Vec<Box<str>> = Vec::new();
+    for (word, n) in words.iter().zip(frequency).filter(|(_, n)| **n > 0) {
+        seen.clear();
+        each_gram(word, |gram| seen.push(gram.into()));
+        seen.sort_unstable();
+        seen.dedup();
+        for gram in &seen {
+            match counts.get_mut(gram) {
+                Some(count) => *count = count.saturating_add(*n),
+                None => drop(counts.insert(gram.clone(), *n)),
+            }
+        }
+    }
+    counts
+}
+
+/// Pairs of neighbouring words of the vocabulary by their ids, with their tickets; in the order
+/// of the ids.
+fn pairs(
+    texts: &Texts,
+    of: &[usize],
+    vocabulary: &Vocabulary,
+    min: u32,
+    limit: usize,
+) -> Vec<(u32, u32, u32)> {
+    let mut counts: Map<(u32, u32), u32> = Map::default();
+    let mut seen = Vec::new();
+    for ticket in of {
+        seen.clear();
+        vocabulary.each_pair(texts, *ticket, |_, first, second| seen.push((first, second)));
+        seen.sort_unstable();
+        seen.dedup();
+        for pair in &seen {
+            *counts.entry(*pair).or_default() += 1;
+        }
+    }
+    let mut kept: Vec<_> = counts
+        .into_iter()
+        .filter(|(_, n)| *n >= min)
+        .map(|((first, second), n)| (first, second, n))
+        .collect();
+    kept.sort_unstable_by_key(|(first, second, n)| (std::cmp::Reverse(*n), *first, *second));
+    kept.truncate(limit);
+    kept.sort_unstable();
+    kept
+}
+
+impl Vocabulary {
+    /// Calls `each` with every two neighbouring words of a ticket that have ids: whether they
+    /// stand in the subject, and the ids.
+    pub fn each_pair(&self, texts: &Texts, ticket: usize, mut each: impl FnMut(bool, u32, u32)) {
+        let (subject, body) = texts.ticket(ticket);
+        for (in_subject, part) in [(true, subject), (false, body)] {
+            let mut previous = 0;
+            for number in part {
+                let id = match *number {
+                    BREAK => 0,
+                    n => self.word_ids[self.read_as[n as usize] as usize],
+                };
+                if previous != 0 && id != 0 {
+                    each(in_subject, previous, id);
+                }
+                previous = id;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::data::Example;
+    use crate::triage::text::language::Language;
 
-    /// Every run seeds its hash maps anew, so runs in one process differ as processes do.
-    #[test]
-    fn the_same_texts_give_the_same_pieces_every_time() {
-        let mut state = 7u64;
-        let mut next = |n: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) % n
+    fn texts(bodies: &[&str]) -> Texts {
+        let example = |body: &&str| Example {
+            id: String::new(),
+            subject: "hi".to_owned(),
+            body: (*body).to_owned(),
+            labels: [const { None }; 4],
+            language: Language::En,
+            created_at: None,
         };
-        let letters: Vec<char> = "abc메일접속".chars().collect();
-        for round in 0..200 {
-            let mut texts: Vec<String> = (0..40)
-                .map(|_| (0..2 + next(9)).map(|_| letters[next(7) as usize]).collect())
-                .collect();
-            let settings = recipe::Vocabulary { size: 70, min_frequency: 2, alphabet: 6 };
-            let first = learn(&texts, &settings).unwrap();
-            for _ in 0..4 {
-                texts.rotate_left(7);
-                assert_eq!(learn(&texts, &settings).unwrap(), first, "round {round}");
-            }
-        }
+        Texts::read(&bodies.iter().map(example).collect::<Vec<_>>(), || {})
     }
 
     #[test]
-    fn rare_characters_stay_out() {
-        let texts = ["aab ab ab", "abz"].map(String::from);
-        let settings = recipe::Vocabulary { size: 100, min_frequency: 2, alphabet: 2 };
-        let pieces = learn(&texts, &settings).unwrap();
-        assert_eq!(pieces, ["[UNK]", "a", "b", "##a", "##b", "ab"]);
+    fn frequent_words_pairs_and_n_grams_in_order() {
+        let bodies = ["vpn down 4711", "the vpn down again 0815", "mail 12 lost"];
+        let settings = recipe::Features { min_tickets: 2, ..recipe::Features::default() };
+        let vocabulary = learn(&texts(&bodies), &[0, 1, 2], &settings);
+        let of = |kind: fn(&&String) -> bool| -> Vec<&str> {
+            vocabulary.entries[1..].iter().filter(kind).map(String::as_str).collect()
+        };
+        let grams = of(|e| e.starts_with('#'));
+        assert_eq!(of(|e| !e.starts_with('#') && !e.contains(' ')), ["0000", "down", "hi", "vpn"]);
+        assert_eq!(of(|e| e.contains(' ')), ["vpn down"]);
+        assert!(grams.contains(&"#vp") && grams.contains(&"#<00") && !grams.contains(&"#mai"));
+        assert!(grams.is_sorted());
+        // The same tickets in another order.
+        let turned: Vec<&str> = bodies.iter().rev().copied().collect();
+        let again = learn(&texts(&turned), &[0, 1, 2], &settings);
+        assert_eq!((again.entries, again.scales), (vocabulary.entries, vocabulary.scales));
+    }
+
+    #[test]
+    fn the_size_is_a_limit() {
+        let settings = recipe::Features { min_tickets: 1, size: 16, ..recipe::Features::default() };
+        let bodies = ["one two three four five six seven eight nine ten"];
+        assert!(learn(&texts(&bodies), &[0], &settings).entries.len() <= 17);
     }
 }

@@ -1,22 +1,28 @@
-//! The model: multinomial naive Bayes over word pieces, calibrated.
+//! The model: a calibrated sum over a ticket's words, their n-grams and pairs of neighbours.
 //!
-//! A class's score is its log prior plus, for each piece of the text, the piece's log
-//! probability in that class: the joint log-likelihood. Scores become probabilities through a
-//! length-aware temperature ([`Calibration`]), because naive Bayes counts every piece as
-//! independent evidence and so grows too sure with the text's length.
+//! A label's score is its bias plus, for each feature of the ticket, the feature's value
+//! ([`table::Table`]) by its weight in that label. How the weights were learnt, by naive Bayes,
+//! its complement or the sharpened form, makes no difference here. Scores become probabilities
+//! through a length-aware temperature ([`Calibration`]).
 
+mod calibration;
 mod explain;
+pub mod table;
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::bag::Bag;
 use super::text::language::{Language, Letters};
-use super::text::pieces::{Bag, WordPieces};
+use super::text::lexicon::Lexicon;
 use super::text::redact::{MaskCounts, redact};
 use super::text::window;
+use table::{Sums, Table};
 
+pub use calibration::{Calibration, Calibrations, log_softmax};
+use explain::Part;
 pub use explain::{Explanation, SHOWN, WordWeight};
 
 /// What a head tells about a ticket.
@@ -68,47 +74,6 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// Scores to probabilities: `softmax(score / (temperature * n^exponent))`, where `n` is the
-/// number of pieces in the text. A temperature (Guo et al. 2017) that knows the text's length.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Above 0.
-    pub temperature: f64,
-    /// From 0 (length is ignored) to 1 (the score is a mean over the text).
-    pub exponent: f64,
-}
-
-impl Calibration {
-    /// No calibration: the plain naive Bayes posterior.
-    pub const NONE: Self = Self { temperature: 1.0, exponent: 0.0 };
-
-    /// What scores are multiplied by for a text of `n` pieces. Finite and above 0.
-    pub fn scale(&self, n: u32) -> f64 {
-        let length = f64::from(n.max(1)).powf(self.exponent);
-        (self.temperature * length).recip()
-    }
-
-    pub fn is_valid(&self) -> bool {
-        (1e-6..=1e6).contains(&self.temperature) && (0.0..=1.0).contains(&self.exponent)
-    }
-}
-
-/// Turns `scores` into log-probabilities in place, after multiplying them by `scale`. Finite and
-/// of probabilities that sum to 1, for any finite scores.
-pub fn log_softmax(scores: &mut [f64], scale: f64) {
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - top) * scale;
-        sum += score.exp();
-    }
-    // The greatest score adds 1, so the sum is at least 1.
-    let log_sum = sum.ln();
-    for score in scores.iter_mut() {
-        *score -= log_sum;
-    }
-}
-
 /// One thing that the model tells: its labels and how its scores become probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
@@ -117,20 +82,23 @@ pub struct Head {
     pub labels: Vec<Arc<str>>,
     /// For each label, the lowest confidence at which it is right often enough. Above 1: never.
     pub thresholds: Vec<f64>,
-    pub calibration: Calibration,
-    /// For each label, the logarithm of its share in the training data.
-    pub log_priors: Vec<f64>,
+    pub calibration: Calibrations,
+    /// For each label, its score before any word is read.
+    pub bias: Vec<f64>,
 }
 
 /// What [`Model::new`] builds a model from.
 pub struct Parts {
     pub id: ModelId,
     pub version: String,
-    pub pieces: WordPieces,
+    pub lexicon: Lexicon,
+    /// How often a word of the subject counts, where one of the body counts once.
+    pub subject_weight: f32,
     /// At most one a target.
     pub heads: Vec<Head>,
-    /// `[piece][label]`, the labels of all heads side by side in the order of `heads`: log
-    /// probabilities of the piece in the label's texts. The row of the unknown piece is not read.
+    /// By entry of the lexicon: the value of the feature where it occurs once.
+    pub scales: Vec<f32>,
+    /// `[entry][label]`, the labels of all heads side by side in the order of `heads`.
     pub weights: Vec<f32>,
 }
 
@@ -145,10 +113,14 @@ pub enum ModelError {
     Order(Target),
     #[error("the {target} head has a {what} that is out of range or not a number")]
     Range { target: Target, what: &'static str },
-    #[error("{found} weights for {pieces} pieces and {labels} labels: {} were expected", pieces * labels)]
-    Weights { found: usize, pieces: usize, labels: usize },
-    #[error("the weight of piece {piece} and label {label} is not a number")]
-    NotANumber { piece: usize, label: usize },
+    #[error("{found} weights and {scales} scales for {entries} entries and {labels} labels")]
+    Weights { found: usize, scales: usize, entries: usize, labels: usize },
+    #[error("the weight of entry {entry} and label {label} is not a number")]
+    NotANumber { entry: usize, label: usize },
+    #[error("the scale of entry {entry} is out of range or not a number")]
+    Scale { entry: usize },
+    #[error("the weight of the subject is out of range or not a number")]
+    SubjectWeight,
 }
 
 /// A fitted, calibrated model. Immutable; one is shared by all who use it.
@@ -157,13 +129,13 @@ pub struct Model {
     pub id: ModelId,
     /// The name that people gave it.
     pub version: String,
-    pieces: WordPieces,
+    lexicon: Lexicon,
+    subject_weight: f32,
     heads: Vec<Head>,
     /// For each target, its place in `heads` and its first column.
     places: [Option<(usize, usize)>; 4],
     columns: usize,
-    weights: Vec<f32>,
-    log_priors: Vec<f64>,
+    table: Table,
 }
 
 impl fmt::Debug for Model {
@@ -171,7 +143,7 @@ impl fmt::Debug for Model {
         f.debug_struct("Model")
             .field("id", &self.id)
             .field("version", &self.version)
-            .field("pieces", &self.pieces.len())
+            .field("entries", &self.lexicon.len())
             .field("labels", &self.columns)
             .finish_non_exhaustive()
     }
@@ -181,7 +153,7 @@ impl fmt::Debug for Model {
 #[derive(Default)]
 pub struct Scratch {
     bag: Bag,
-    scores: Vec<f64>,
+    sums: Sums,
 }
 
 /// What the model says about one ticket.
@@ -190,12 +162,9 @@ pub struct Judgement {
     /// By target, in the order of [`Target::ALL`]; none where the model has no such head.
     pub heads: [Option<HeadJudgement>; 4],
     pub masks: MaskCounts,
-    /// Pieces that were counted, repetitions included.
-    pub tokens: u32,
     /// Words, repetitions included.
     pub words: u32,
-    /// Words among them that the model does not know: no piece covers them, or only single letters
-    /// do.
+    /// Words among them that the model does not know, nor half of their n-grams.
     pub unknown: u32,
     pub language: Language,
     /// Of the category: the best label against the runner-up.
@@ -231,7 +200,10 @@ impl Model {
     /// # Errors
     /// [`ModelError`] says which part does not fit.
     pub fn new(parts: Parts) -> Result<Self, ModelError> {
-        let Parts { id, version, pieces, heads, weights } = parts;
+        let Parts { id, version, lexicon, subject_weight, heads, scales, weights } = parts;
+        if !(0.0..=100.0).contains(&subject_weight) {
+            return Err(ModelError::SubjectWeight);
+        }
         let mut places = [None; 4];
         let mut columns = 0;
         for (i, head) in heads.iter().enumerate() {
@@ -241,15 +213,8 @@ impl Model {
             }
             columns += head.labels.len();
         }
-        if weights.len() != pieces.len() * columns {
-            let (found, pieces) = (weights.len(), pieces.len());
-            return Err(ModelError::Weights { found, pieces, labels: columns });
-        }
-        if let Some(i) = weights.iter().position(|w| !w.is_finite()) {
-            return Err(ModelError::NotANumber { piece: i / columns, label: i % columns });
-        }
-        let log_priors = heads.iter().flat_map(|h| h.log_priors.iter().copied()).collect();
-        Ok(Self { id, version, pieces, heads, places, columns, weights, log_priors })
+        let table = Table::new(&lexicon, columns, &scales, &weights)?;
+        Ok(Self { id, version, lexicon, subject_weight, heads, places, columns, table })
     }
 
     pub fn head(&self, target: Target) -> Option<&Head> {
@@ -261,28 +226,22 @@ impl Model {
         &self.heads
     }
 
-    pub fn pieces(&self) -> &WordPieces {
-        &self.pieces
-    }
-
-    /// `[piece][label]` as in [`Parts`].
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    pub fn lexicon(&self) -> &Lexicon {
+        &self.lexicon
     }
 
     /// What the model says about a ticket. Same model and same text, same judgement, to the bit.
     pub fn judge(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Judgement {
         let (masks, language) = self.read(scratch, subject, body);
         self.score(scratch);
-        let heads = self.probabilities(scratch);
-        let explanation = self.explain(scratch, &heads, Some(SHOWN));
+        let heads = self.probabilities(scratch, language);
+        let explanation = self.explain(scratch, &heads, language, Some(SHOWN));
         let bag = &scratch.bag;
         Judgement {
             heads,
             masks,
-            tokens: bag.features(),
             words: bag.occurrences(),
-            unknown: bag.unknown() + bag.spelt(),
+            unknown: bag.unknown(),
             language,
             explanation,
         }
@@ -291,17 +250,17 @@ impl Model {
     /// As [`Self::judge`], but the explanation lists every word.
     pub fn explain_all(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Judgement {
         let mut judgement = self.judge(scratch, subject, body);
-        judgement.explanation = self.explain(scratch, &judgement.heads, None);
+        judgement.explanation = self.explain(scratch, &judgement.heads, judgement.language, None);
         judgement
     }
 
-    /// Joint log-likelihoods of a text's pieces, uncalibrated, one for each column: for tests and
-    /// for fitting the calibration.
-    pub fn joint_log_likelihood(&self, scratch: &mut Scratch, text: &str) -> (Vec<f64>, u32) {
-        scratch.bag.clear();
-        scratch.bag.add(&self.pieces, text);
+    /// Uncalibrated scores of a ticket, one for each column: for tests.
+    pub fn scores(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Vec<f64> {
+        self.read(scratch, subject, body);
         self.score(scratch);
-        (scratch.scores.clone(), scratch.bag.features())
+        let biases = self.heads.iter().flat_map(|h| &h.bias);
+        let by = scratch.sums.inverse_length;
+        biases.zip(&scratch.sums.scores).map(|(b, sum)| b + f64::from(*sum) * by).collect()
     }
 
     /// First step of [`Self::judge`]: the ticket's redacted words into the scratch.
@@ -310,59 +269,53 @@ impl Model {
         bag.clear();
         let mut masks = MaskCounts::default();
         let mut letters = Letters::default();
-        for text in [subject, body] {
+        for (text, weight) in [(subject, self.subject_weight), (body, 1.0)] {
             let (text, found) = redact(text);
             masks = masks.plus(found);
             let (head, tail) = window(&text);
             for part in [head, tail] {
                 letters = letters.plus(Letters::of(part));
-                bag.add(&self.pieces, part);
+                bag.add(&self.lexicon, part, weight);
             }
         }
         (masks, letters.language())
     }
 
-    /// Second step: the scores of the words in the scratch, one row of weights a piece.
+    /// Second step: the sums of the words in the scratch.
     pub fn score(&self, scratch: &mut Scratch) {
-        let Scratch { bag, scores } = scratch;
-        scores.clear();
-        scores.extend_from_slice(&self.log_priors);
-        for word in bag.words() {
-            let count = f64::from(word.count);
-            for id in word.ids {
-                for (score, weight) in scores.iter_mut().zip(self.row(*id)) {
-                    *score += count * f64::from(*weight);
-                }
-            }
-        }
+        self.table.sum(&scratch.bag, &mut scratch.sums);
     }
 
-    fn row(&self, id: u32) -> &[f32] {
-        let start = id as usize * self.columns;
-        &self.weights[start..start + self.columns]
-    }
-
-    /// Third step: scores to probabilities.
-    pub fn probabilities(&self, scratch: &Scratch) -> [Option<HeadJudgement>; 4] {
+    /// Third step: sums to probabilities.
+    pub fn probabilities(
+        &self,
+        scratch: &Scratch,
+        language: Language,
+    ) -> [Option<HeadJudgement>; 4] {
+        let known = scratch.bag.occurrences() - scratch.bag.unknown();
+        let by = scratch.sums.inverse_length;
         Target::ALL.map(|target| {
             let (i, first) = self.places[target as usize]?;
             let head = &self.heads[i];
-            let scores = &scratch.scores[first..first + head.labels.len()];
-            let (best, runner_up) = top_two(scores);
-            let mut probabilities = scores.to_vec();
-            log_softmax(&mut probabilities, head.calibration.scale(scratch.bag.features()));
-            for p in &mut probabilities {
+            let sums = &scratch.sums.scores[first..first + head.labels.len()];
+            let mut scores: Vec<f64> =
+                head.bias.iter().zip(sums).map(|(b, sum)| b + f64::from(*sum) * by).collect();
+            let (best, runner_up) = top_two(&scores);
+            log_softmax(&mut scores, head.calibration.of(language).scale(known));
+            for p in &mut scores {
                 *p = p.exp();
             }
-            Some(HeadJudgement { probabilities, best, runner_up })
+            Some(HeadJudgement { probabilities: scores, best, runner_up })
         })
     }
 
-    /// Last step: why the best category beat the runner-up; the `shown` weightiest words, or all.
+    /// Last step: why the best category beat the runner-up; the `shown` weightiest words and
+    /// pairs, or all.
     pub fn explain(
         &self,
         scratch: &Scratch,
         heads: &[Option<HeadJudgement>; 4],
+        language: Language,
         shown: Option<usize>,
     ) -> Explanation {
         let judged = heads[Target::Category as usize].as_ref();
@@ -371,20 +324,26 @@ impl Model {
             return Explanation::default();
         };
         let Some(runner_up) = judged.runner_up else { return Explanation::default() };
-        let scale = self.heads[i].calibration.scale(scratch.bag.features());
+        let (head, bag, sums) = (&self.heads[i], &scratch.bag, &scratch.sums);
+        let scale = head.calibration.of(language).scale(bag.occurrences() - bag.unknown());
+        let by = sums.inverse_length * scale;
         let (best, second) = (first + judged.best, first + runner_up);
-        let words = scratch.bag.words().filter(|w| !w.ids.is_empty()).map(|w| {
-            let sum: f64 = w
-                .ids
-                .iter()
-                .map(|id| self.row(*id))
-                .map(|row| f64::from(row[best]) - f64::from(row[second]))
-                .sum();
-            (w, sum * f64::from(w.count) * scale)
+        let words = bag.words().filter(|w| w.id.is_some() || !w.grams.is_empty());
+        let words = words.map(|w| Part {
+            words: (w.word, None),
+            weight: self.table.lead_of_word(&w, best, second) * by,
+            count: w.count,
         });
-        let prior = (self.log_priors[best] - self.log_priors[second]) * scale;
-        let total = (scratch.scores[best] - scratch.scores[second]) * scale;
-        Explanation::new(words, prior, total, shown)
+        let pairs = bag.pairs().iter().filter_map(|pair| {
+            Some(Part {
+                words: (bag.word(pair.words.0)?.word, Some(bag.word(pair.words.1)?.word)),
+                weight: self.table.lead_of_pair(pair.id, pair.weight, best, second) * by,
+                count: pair.count,
+            })
+        });
+        let prior = (head.bias[judged.best] - head.bias[runner_up]) * scale;
+        let lead = f64::from(sums.scores[best]) - f64::from(sums.scores[second]);
+        Explanation::new(words.chain(pairs), prior, prior + lead * by, shown)
     }
 }
 
@@ -406,8 +365,7 @@ fn top_two(scores: &[f64]) -> (usize, Option<usize>) {
 fn check(head: &Head) -> Result<(), ModelError> {
     let target = head.target;
     let labels = head.labels.len();
-    for (what, found) in [("thresholds", head.thresholds.len()), ("priors", head.log_priors.len())]
-    {
+    for (what, found) in [("thresholds", head.thresholds.len()), ("biases", head.bias.len())] {
         if found != labels || labels == 0 {
             return Err(ModelError::Count { target, labels, what, found });
         }
@@ -417,7 +375,7 @@ fn check(head: &Head) -> Result<(), ModelError> {
     }
     let range = |ok, what| if ok { Ok(()) } else { Err(ModelError::Range { target, what }) };
     range(head.thresholds.iter().all(|t| (0.0..=2.0).contains(t)), "threshold")?;
-    range(head.log_priors.iter().all(|p| p.is_finite() && *p <= 0.0), "prior")?;
+    range(head.bias.iter().all(|b| b.is_finite()), "bias")?;
     range(head.calibration.is_valid(), "calibration")
 }
 

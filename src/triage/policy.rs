@@ -165,7 +165,7 @@ impl Policy {
         let margin = proposal.confidence - proposal.runner_up.map_or(0.0, |(_, p)| p);
         if unknown_share > self.max_unknown_share {
             Some(Doubt::UnknownWords)
-        } else if judgement.tokens < self.min_known_words {
+        } else if judgement.words - judgement.unknown < self.min_known_words {
             Some(Doubt::TooShort)
         } else if !proposal.is_confident() {
             Some(Doubt::LowConfidence)

@@ -10,8 +10,8 @@ fn head() -> Head {
         target: Target::Category,
         labels: ["A", "B"].map(Arc::from).to_vec(),
         thresholds: vec![0.6, 0.8],
-        calibration: Calibration::NONE,
-        log_priors: vec![-1.0; 2],
+        calibration: Calibration::NONE.into(),
+        bias: vec![-1.0; 2],
     }
 }
 

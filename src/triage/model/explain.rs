@@ -1,9 +1,7 @@
 //! Why the model chose as it did: what each word added to the winner's lead.
 //!
-//! A naive Bayes score is a sum over the text, so the lead of the winner over the runner-up
-//! splits exactly into the words' parts and the prior's.
-
-use crate::triage::text::pieces::BagWord;
+//! A score is a sum over the text, so the lead of the winner over the runner-up splits into the
+//! parts of the words, n-grams folded back into them, of the pairs, and of the bias.
 
 /// Words listed with a judgement.
 pub const SHOWN: usize = 8;
@@ -16,12 +14,13 @@ pub struct Explanation {
     pub words: Vec<WordWeight>,
     /// All other words together.
     pub other: f64,
-    /// How much more frequent the winner is in the training data.
+    /// The winner's lead before any word is read: how much more frequent it is.
     pub prior: f64,
     pub total: f64,
 }
 
-/// What one word added over all its occurrences; below 0 it spoke for the runner-up.
+/// What one word, or a pair of neighbours beyond its two words, added over all occurrences;
+/// below 0 it spoke for the runner-up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordWeight {
     /// Lower-cased, from the redacted text.
@@ -30,38 +29,50 @@ pub struct WordWeight {
     pub count: u32,
 }
 
+/// A word or a pair, before it is known whether it will be listed.
+pub(super) struct Part<'a> {
+    pub words: (&'a str, Option<&'a str>),
+    pub weight: f64,
+    pub count: u32,
+}
+
 impl Explanation {
     /// Splits `total` into the prior's part, that of the `shown` weightiest words (all when
     /// `None`) and the rest. Of equal weights the word that came first goes first.
     pub(super) fn new<'a>(
-        words: impl Iterator<Item = (BagWord<'a>, f64)>,
+        parts: impl Iterator<Item = Part<'a>>,
         prior: f64,
         total: f64,
         shown: Option<usize>,
     ) -> Self {
         let limit = shown.unwrap_or(usize::MAX);
-        let mut top: Vec<(BagWord<'a>, f64)> = Vec::with_capacity(SHOWN + 1);
+        let mut top: Vec<Part<'a>> = Vec::with_capacity(SHOWN + 1);
         if shown.is_some() {
-            for (word, weight) in words {
+            for part in parts {
                 // Most words are too light to be listed: one comparison tells.
-                if top.len() == limit && top.last().is_some_and(|(_, w)| w.abs() >= weight.abs()) {
+                let lighter = |p: &Part<'_>| p.weight.abs() >= part.weight.abs();
+                if top.len() == limit && top.last().is_some_and(lighter) {
                     continue;
                 }
-                let at = top.partition_point(|(_, w)| w.abs() >= weight.abs());
+                let at = top.partition_point(lighter);
                 if at < limit {
-                    top.insert(at, (word, weight));
+                    top.insert(at, part);
                     top.truncate(limit);
                 }
             }
         } else {
-            top.extend(words);
-            top.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+            top.extend(parts);
+            top.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
         }
-        let listed: f64 = top.iter().map(|(_, weight)| weight).sum();
+        let listed: f64 = top.iter().map(|part| part.weight).sum();
         let other = total - prior - listed;
+        let word = |words: (&str, Option<&str>)| match words {
+            (word, None) => word.to_owned(),
+            (first, Some(second)) => format!("{first} {second}"),
+        };
         let words = top
             .into_iter()
-            .map(|(w, weight)| WordWeight { word: w.word.to_owned(), weight, count: w.count })
+            .map(|p| WordWeight { word: word(p.words), weight: p.weight, count: p.count })
             .collect();
         Self { words, other, prior, total }
     }

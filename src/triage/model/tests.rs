@@ -8,24 +8,38 @@ fn head(target: Target, labels: &[&str], calibration: Calibration) -> Head {
         target,
         labels: labels.iter().map(|l| Arc::from(*l)).collect(),
         thresholds: vec![0.5; n],
-        calibration,
-        log_priors: (0..n).map(|i| -1.0 - i as f64 * 0.1).collect(),
+        calibration: calibration.into(),
+        bias: (0..n).map(|i| -1.0 - i as f64 * 0.1).collect(),
     }
 }
 
-/// Two heads over five pieces and the unknown one.
+/// Two heads over words, n-grams and a pair.
 fn parts(calibration: Calibration) -> Parts {
-    let vocabulary = ["[UNK]", "vpn", "printer", "error", "con", "##nect"];
+    let vocabulary = [
+        "[UNK]",
+        "error",
+        "printer",
+        "vpn",
+        "#<co",
+        "#con",
+        "#onn",
+        "#nne",
+        "#ect",
+        "#ct>",
+        "vpn error",
+    ];
     let heads = vec![
         head(Target::Category, &["Network", "Printing", "Software"], calibration),
         head(Target::Urgency, &["high", "low"], Calibration::NONE),
     ];
-    let weights = (0..vocabulary.len() * 5).map(|i| -1.0 - (i * 7 % 11) as f32 * 0.3).collect();
+    let weights = (0..vocabulary.len() * 5).map(|i| (i * 7 % 11) as f32 * 0.3 - 1.5).collect();
     Parts {
         id: ModelId::new("test"),
         version: "test".to_owned(),
-        pieces: WordPieces::new(vocabulary),
+        lexicon: Lexicon::new(vocabulary).unwrap(),
+        subject_weight: 2.0,
         heads,
+        scales: (0..vocabulary.len()).map(|i| 0.5 + i as f32 * 0.25).collect(),
         weights,
     }
 }
@@ -51,24 +65,69 @@ fn check(model: &Model, subject: &str, body: &str) {
             let odds = (category.probabilities[category.best] / runner_up).ln();
             assert!((odds - e.total).abs() < 1e-9 * odds.abs().max(1.0), "{odds} {}", e.total);
         }
-        assert!(e.total >= 0.0);
+        assert!(e.total >= -1e-9);
     }
     assert!(judgement.explanation.words.len() <= SHOWN);
-    assert!(all.other.abs() < 1e-9 * all.total.abs().max(1.0));
+    // Sums are of single precision.
+    let largest = all.words.iter().map(|w| w.weight.abs()).fold(1.0, f64::max);
+    assert!(all.other.abs() < 1e-4 * largest, "{} of {largest}", all.other);
 }
 
 #[test]
-fn pieces_fold_into_words_and_unknown_words_count_apart() {
+fn n_grams_fold_into_words_and_unknown_words_count_apart() {
     let model = model();
-    let judged = model.judge(&mut Scratch::default(), "Connect VPN!", "vpn? zzz kim@example.com");
-    assert_eq!((judged.tokens, judged.unknown), (4, 1));
+    let judged =
+        model.judge(&mut Scratch::default(), "Connect VPN error!", "vpn? zzz kim@example.com");
+    // Of "connect" a few n-grams are known, of "zzz" none.
+    assert_eq!((judged.words, judged.unknown), (5, 2));
     assert_eq!(judged.masks.total(), 1);
     assert_eq!(judged.language, Language::En);
     let mut words: Vec<(&str, u32)> =
         judged.explanation.words.iter().map(|w| (w.word.as_str(), w.count)).collect();
     words.sort_unstable();
-    assert_eq!(words, [("connect", 1), ("vpn", 2)]);
+    assert_eq!(words, [("connect", 1), ("error", 1), ("vpn", 2), ("vpn error", 1)]);
     check(&model, "Connect VPN!", "vpn? zzz");
+}
+
+/// The formula of [`table::Table`] written out a feature at a time, without any folding.
+#[test]
+fn scores_equal_the_formula() {
+    let parts = parts(Calibration::NONE);
+    let of = |entry: &str| match entry {
+        "error" => 1,
+        "printer" => 2,
+        "vpn" => 3,
+        "#<co" => 4,
+        "#con" => 5,
+        "#onn" => 6,
+        "#nne" => 7,
+        "#ect" => 8,
+        "#ct>" => 9,
+        _ => 10,
+    };
+    // Subject "vpn error", body "vpn connect": vpn counts 2 + 1, error and the pair 2.
+    let g = |t: f64| 1.0 + t.ln();
+    let share = 6f64.sqrt().recip();
+    let mut features = vec![("vpn", g(3.0)), ("error", g(2.0)), ("vpn error", g(2.0))];
+    features.extend(["#<co", "#con", "#onn", "#nne", "#ect", "#ct>"].map(|gram| (gram, share)));
+    let value = |(entry, g): &(&str, f64)| g * f64::from(parts.scales[of(entry)]);
+    let length = features.iter().map(|f| value(f).powi(2)).sum::<f64>().sqrt();
+    let expected: Vec<f64> = (0..5)
+        .map(|column| {
+            let weight = |entry| f64::from(parts.weights[of(entry) * 5 + column]);
+            let sum: f64 = features.iter().map(|f| value(f) * weight(f.0)).sum();
+            let bias = if column < 3 { column } else { column - 3 };
+            -1.0 - bias as f64 * 0.1 + sum / length
+        })
+        .collect();
+    let found = Model::new(self::parts(Calibration::NONE)).unwrap().scores(
+        &mut Scratch::default(),
+        "vpn error",
+        "vpn connect",
+    );
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
 }
 
 #[test]
@@ -76,7 +135,7 @@ fn nothing_known_leaves_the_priors() {
     let model = model();
     for text in ["", "zzz qqq", "!!! 🙂", "[EMAIL]"] {
         let judged = model.judge(&mut Scratch::default(), text, "");
-        assert_eq!(judged.tokens, 0);
+        assert_eq!(judged.words, judged.unknown);
         assert_eq!(judged.head(Target::Category).unwrap().best, 0);
         assert_eq!(judged.explanation.total, judged.explanation.prior);
         check(&model, text, "");
@@ -115,14 +174,16 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(matches!(error(|p| p.heads[1].target = Target::Category), ModelError::Twice(_)));
     assert!(matches!(error(|p| p.heads[0].labels.reverse()), ModelError::Order(_)));
     assert!(matches!(error(|p| p.heads[0].thresholds.clear()), ModelError::Count { .. }));
-    assert!(matches!(error(|p| p.heads[0].log_priors[0] = f64::NAN), ModelError::Range { .. }));
+    assert!(matches!(error(|p| p.heads[0].bias[0] = f64::NAN), ModelError::Range { .. }));
     assert!(matches!(
-        error(|p| p.heads[0].calibration.temperature = 0.0),
+        error(|p| p.heads[0].calibration.overall.temperature = 0.0),
         ModelError::Range { .. }
     ));
     assert!(matches!(error(|p| p.weights.truncate(3)), ModelError::Weights { .. }));
     let not_a_number = error(|p| p.weights[7] = f32::INFINITY);
-    assert_eq!(not_a_number, ModelError::NotANumber { piece: 1, label: 2 });
+    assert_eq!(error(|p| p.scales[3] = -1.0), ModelError::Scale { entry: 3 });
+    assert_eq!(error(|p| p.subject_weight = f32::NAN), ModelError::SubjectWeight);
+    assert_eq!(not_a_number, ModelError::NotANumber { entry: 1, label: 2 });
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! `tokenizer.json`: the text rules and the vocabulary in the format of the `tokenizers`
-//! libraries, so that Python reads the same features from the same file. This version runs one
-//! set of rules, compiled in [`super::tokens`] and [`super::pieces`]; a file that asks for any
-//! other is refused.
+//! libraries, so that Python reads the same words from the same file. This version runs one set
+//! of rules, compiled in [`super::tokens`] and [`super::lexicon`]; a file that asks for any other
+//! is refused.
 
 use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::pieces::{CONTINUATION, MAX_WORD_CHARS, UNKNOWN, WordPieces};
+use super::lexicon::{Lexicon, LexiconError, UNKNOWN};
 use super::redact::MaskKind;
 use super::tokens::{INVISIBLE, WORD};
 
@@ -24,6 +24,8 @@ pub enum DefinitionError {
     Unsupported { part: &'static str },
     #[error("tokenizer.json has no usable vocabulary: {problem}; train the model again")]
     Vocabulary { problem: String },
+    #[error("tokenizer.json has no usable vocabulary: {0}; train the model again")]
+    Lexicon(#[from] LexiconError),
 }
 
 #[derive(Deserialize)]
@@ -46,8 +48,6 @@ struct ModelPart {
     #[serde(rename = "type")]
     kind: String,
     unk_token: String,
-    continuing_subword_prefix: String,
-    max_input_chars_per_word: usize,
     vocab: std::collections::HashMap<String, u32>,
 }
 
@@ -55,7 +55,7 @@ struct ModelPart {
 ///
 /// # Errors
 /// [`DefinitionError`] when the file is damaged or asks for rules that this version does not run.
-pub fn parse(json: &[u8]) -> Result<WordPieces, DefinitionError> {
+pub fn parse(json: &[u8]) -> Result<Lexicon, DefinitionError> {
     let file: File = serde_json::from_slice(json)?;
     let unsupported = |part| Err(DefinitionError::Unsupported { part });
     if !file.truncation.is_null() {
@@ -77,38 +77,28 @@ pub fn parse(json: &[u8]) -> Result<WordPieces, DefinitionError> {
         return unsupported("pre_tokenizer");
     }
     let model = file.model;
-    let same = model.kind == "WordPiece"
-        && model.unk_token == UNKNOWN
-        && model.continuing_subword_prefix == CONTINUATION
-        && model.max_input_chars_per_word == MAX_WORD_CHARS;
-    if !same {
+    if model.kind != "WordLevel" || model.unk_token != UNKNOWN {
         return unsupported("model");
     }
     let problem = |problem: String| Err(DefinitionError::Vocabulary { problem });
-    if !model.vocab.contains_key(UNKNOWN) {
-        return problem(format!("{UNKNOWN} is missing"));
-    }
     let mut ordered = vec![None; model.vocab.len()];
-    for (piece, id) in &model.vocab {
+    for (entry, id) in &model.vocab {
         match ordered.get_mut(*id as usize) {
-            Some(slot @ None) => *slot = Some(piece.as_str()),
+            Some(slot @ None) => *slot = Some(entry.as_str()),
             Some(Some(_)) => return problem(format!("the id {id} is there twice")),
-            None => return problem(format!("the id {id} is beyond the {} pieces", ordered.len())),
-        }
-        if piece.is_empty() || piece == CONTINUATION {
-            return problem(format!("the piece with the id {id} is empty"));
+            None => return problem(format!("the id {id} is beyond the {} entries", ordered.len())),
         }
     }
-    Ok(WordPieces::new(ordered.into_iter().flatten()))
+    Ok(Lexicon::new(ordered.into_iter().flatten())?)
 }
 
 /// The definition of this version's rules over a vocabulary in the order of its ids. The bytes
 /// depend on the vocabulary alone.
 pub fn write(vocabulary: &[String]) -> String {
     let mut vocab = String::new();
-    for (id, piece) in vocabulary.iter().enumerate() {
+    for (id, entry) in vocabulary.iter().enumerate() {
         let comma = if id == 0 { "" } else { "," };
-        let _ = write!(vocab, "{comma}\n      {}: {id}", json!(piece));
+        let _ = write!(vocab, "{comma}\n      {}: {id}", json!(entry));
     }
     let pretty = |value: Value| format!("{value:#}").replace('\n', "\n  ");
     format!(
@@ -120,12 +110,10 @@ pub fn write(vocabulary: &[String]) -> String {
   "normalizer": {},
   "pre_tokenizer": {},
   "post_processor": null,
-  "decoder": {},
+  "decoder": null,
   "model": {{
-    "type": "WordPiece",
+    "type": "WordLevel",
     "unk_token": {},
-    "continuing_subword_prefix": {},
-    "max_input_chars_per_word": {MAX_WORD_CHARS},
     "vocab": {{{vocab}
     }}
   }}
@@ -133,9 +121,7 @@ pub fn write(vocabulary: &[String]) -> String {
 "#,
         pretty(normalizer()),
         pretty(pre_tokenizer()),
-        pretty(json!({"type": "WordPiece", "prefix": CONTINUATION, "cleanup": false})),
         json!(UNKNOWN),
-        json!(CONTINUATION),
     )
 }
 
@@ -173,19 +159,16 @@ mod tests {
     use super::*;
 
     fn vocabulary() -> Vec<String> {
-        ["[UNK]", "a", "b", "##b", "ab", "\"quoted\u{7f}"].map(String::from).to_vec()
+        ["[UNK]", "a", "b", "#ab", "#\"quoted\u{7f}", "a b"].map(String::from).to_vec()
     }
 
     #[test]
     fn what_is_written_is_read_and_runs() {
         let json = write(&vocabulary());
-        let pieces = parse(json.as_bytes()).unwrap();
-        assert_eq!(pieces.len(), 6);
-        let mut ids = Vec::new();
-        assert!(pieces.encode("abb", pieces.hash("abb"), &mut ids));
-        assert_eq!(ids, [4, 3]);
-        assert!(!pieces.encode("abc", pieces.hash("abc"), &mut ids));
-        assert_eq!(ids, [4, 3]);
+        let lexicon = parse(json.as_bytes()).unwrap();
+        assert_eq!(lexicon.len(), 6);
+        assert_eq!(lexicon.word("b", lexicon.hash("b")), Some(2));
+        assert_eq!(lexicon.pair(1, 2), Some(5));
     }
 
     #[test]
@@ -210,12 +193,12 @@ mod tests {
     #[test]
     fn a_damaged_vocabulary_is_refused() {
         let json = write(&vocabulary());
-        for (from, to) in
-            [("\"a\": 1", "\"a\": 2"), ("\"a\": 1", "\"a\": 77"), ("[UNK]\": 0", "[U]\": 0")]
-        {
+        for (from, to) in [("\"a\": 1", "\"a\": 2"), ("\"a\": 1", "\"a\": 77")] {
             let changed = json.replace(from, to);
             assert!(matches!(parse(changed.as_bytes()), Err(DefinitionError::Vocabulary { .. })));
         }
+        let changed = json.replace("[UNK]\": 0", "[U]\": 0");
+        assert!(matches!(parse(changed.as_bytes()), Err(DefinitionError::Lexicon(_))));
         assert!(matches!(parse(b"{}"), Err(DefinitionError::NotADefinition(_))));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A guess by script alone: cheap, and enough to tell the two languages of a Korean desk apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// Mostly Latin letters.

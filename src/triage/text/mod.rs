@@ -1,8 +1,9 @@
 //! From a ticket's text to features. Training and serving both come through here.
 
+pub mod bag;
 pub mod definition;
 pub mod language;
-pub mod pieces;
+pub mod lexicon;
 pub mod redact;
 pub mod tokens;
 
@@ -23,24 +24,4 @@ pub fn window(text: &str) -> (&str, &str) {
         return (text, "");
     }
     (&text[..head_end], &text[tail_start..])
-}
-
-/// The text of a ticket as the model reads it: redacted, cut to the [`window`], as one string.
-/// Serving reads the same words without building the string; training needs it.
-pub fn model_text(subject: &str, body: &str) -> String {
-    let (subject, _) = redact::redact(subject);
-    let (body, _) = redact::redact(body);
-    let mut out = String::with_capacity(subject.len() + body.len() + 3);
-    for part in [&subject, &body] {
-        let (head, tail) = window(part);
-        for piece in [head, tail] {
-            if !piece.is_empty() {
-                if !out.is_empty() {
-                    out.push('\n');
-                }
-                out.push_str(piece);
-            }
-        }
-    }
-    out
 }

@@ -1,0 +1,198 @@
+//! The kinds of model that a head can be. All come out as weights by feature and label.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::documents::Documents;
+use super::fit::Counts;
+use super::lbfgs::Limits;
+use super::sharpen::Problem;
+
+/// Smoothing of the naive Bayes ratios that scale the sharpened model's features.
+const RATIO_ALPHA: f64 = 0.1;
+const LIMITS: Limits = Limits { iterations: 60, tolerance: 1e-3 };
+
+/// A kind of model with its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Method {
+    /// Multinomial naive Bayes.
+    NaiveBayes { alpha: f64 },
+    /// Complement naive Bayes.
+    Complement { alpha: f64 },
+    /// A linear layer over features scaled by naive Bayes.
+    Sharpened { lambda: f64, scaling: Scaling },
+    /// Sharpened and plain (or complement) naive Bayes added up, weights and biases alike, each
+    /// multiplied by its factor (the interpolation of Wang and Manning 2012).
+    Mixed {
+        lambda: f64,
+        scaling: Scaling,
+        alpha: f64,
+        complement: bool,
+        of_sharpened: f64,
+        of_bayes: f64,
+    },
+}
+
+/// What the sharpened model's features are scaled by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// By naive Bayes' log-count ratio of the feature in each label.
+    Label,
+    /// By nothing: better where labels are many and have few tickets each.
+    None,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NaiveBayes { alpha } => write!(f, "naive Bayes, alpha {alpha}"),
+            Self::Complement { alpha } => write!(f, "complement naive Bayes, alpha {alpha}"),
+            Self::Sharpened { lambda, scaling } => {
+                write!(f, "sharpened naive Bayes, lambda {lambda}, scaling {scaling:?}")
+            }
+            Self::Mixed { lambda, scaling, alpha, complement, .. } => {
+                let bayes = if *complement { "complement" } else { "plain" };
+                write!(
+                    f,
+                    "sharpened (lambda {lambda}, scaling {scaling:?}) and {bayes} (alpha {alpha}) \
+                     naive Bayes"
+                )
+            }
+        }
+    }
+}
+
+/// What a fit gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// `[feature][label]`.
+    pub weights: Vec<f32>,
+    /// By label.
+    pub biases: Vec<f64>,
+}
+
+impl Weights {
+    /// `a * self + b * other`.
+    fn mixed(&self, a: f64, other: &Self, b: f64) -> Self {
+        let mix = |(x, y): (f64, f64)| a * x + b * y;
+        let both = self.weights.iter().zip(&other.weights);
+        Self {
+            weights: both.map(|(x, y)| mix((f64::from(*x), f64::from(*y))) as f32).collect(),
+            biases: self.biases.iter().zip(&other.biases).map(|(x, y)| mix((*x, *y))).collect(),
+        }
+    }
+}
+
+/// Tickets with labels, ready to be fitted by any method.
+pub struct Fitter<'a> {
+    documents: &'a Documents,
+    of: &'a [(usize, usize)],
+    /// Features that occur in these tickets.
+    pub active: Vec<bool>,
+    pub counts: Counts,
+}
+
+impl<'a> Fitter<'a> {
+    /// `of` are places in the documents, each with its label's place in `labels`.
+    pub fn new(documents: &'a Documents, labels: Vec<Arc<str>>, of: &'a [(usize, usize)]) -> Self {
+        let places: Vec<usize> = of.iter().map(|(i, _)| *i).collect();
+        let active = documents.active(&places);
+        let counts = Counts::of(labels, documents, of, &active);
+        Self { documents, of, active, counts }
+    }
+
+    pub fn fit(&self, method: Method) -> Weights {
+        match method {
+            Method::NaiveBayes { alpha } => {
+                let fitted = self.counts.fit(alpha);
+                let weights = self.by_feature(&fitted.log_probabilities, 1.0);
+                Weights { weights, biases: fitted.log_priors }
+            }
+            Method::Complement { alpha } => {
+                let weights = self.by_feature(&self.counts.complement(alpha), -1.0);
+                Weights { weights, biases: vec![0.0; self.counts.labels.len()] }
+            }
+            Method::Sharpened { lambda, scaling } => {
+                self.sharpened(&[lambda], scaling).pop().unwrap_or_default()
+            }
+            Method::Mixed { lambda, scaling, alpha, complement, of_sharpened, of_bayes } => {
+                let bayes = if complement {
+                    Method::Complement { alpha }
+                } else {
+                    Method::NaiveBayes { alpha }
+                };
+                let sharpened = self.fit(Method::Sharpened { lambda, scaling });
+                sharpened.mixed(of_sharpened, &self.fit(bayes), of_bayes)
+            }
+        }
+    }
+
+    /// The sharpened model for each penalty, each started from where the last one ended.
+    pub fn sharpened(&self, lambdas: &[f64], scaling: Scaling) -> Vec<Weights> {
+        let log_probabilities = self.counts.fit(RATIO_ALPHA).log_probabilities;
+        let complement = self.counts.complement(RATIO_ALPHA);
+        let ratio = |(own, rest): (&f64, &f64)| match scaling {
+            Scaling::Label => own - rest,
+            Scaling::None => 1.0,
+        };
+        let rows = log_probabilities.iter().zip(&complement);
+        let ratios: Vec<Vec<f64>> =
+            rows.map(|(own, rest)| own.iter().zip(rest).map(ratio).collect()).collect();
+        let problem = Problem::new(self.documents, self.of, &self.active, &ratios);
+        let mut parameters = problem.start();
+        let solved = lambdas.iter().map(|lambda| {
+            problem.solve(&mut parameters, *lambda, LIMITS);
+            let (weights, biases) = problem.weights(&parameters);
+            Weights { weights, biases }
+        });
+        solved.collect()
+    }
+
+    /// `[label][feature]` turned around; features that do not occur weigh nothing.
+    fn by_feature(&self, rows: &[Vec<f64>], sign: f64) -> Vec<f32> {
+        let weight = |feature: usize| {
+            let on = if self.active[feature] { sign } else { 0.0 };
+            rows.iter().map(move |row| (on * row[feature]) as f32)
+        };
+        (0..self.documents.features).flat_map(weight).collect()
+    }
+}
+
+/// Scores of tickets under some weights, a unit at a time: what the model itself would say.
+pub struct Scorer<'a> {
+    documents: &'a Documents,
+    biases: &'a [f64],
+    units: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl<'a> Scorer<'a> {
+    pub fn new(documents: &'a Documents, active: &[bool], weights: &'a Weights) -> Self {
+        let k = weights.biases.len();
+        let mut units = vec![0.0f32; documents.units.len() * k];
+        for (unit, row) in units.chunks_mut(k.max(1)).enumerate() {
+            for (id, value) in documents.units.values(unit, &documents.scales, active) {
+                for (sum, weight) in row.iter_mut().zip(&weights.weights[id as usize * k..][..k]) {
+                    *sum += value * weight;
+                }
+            }
+        }
+        let squares = documents.squares(active);
+        Self { documents, biases: &weights.biases, units, squares }
+    }
+
+    pub fn scores(&self, ticket: usize) -> Vec<f64> {
+        let k = self.biases.len();
+        let mut sums = vec![0.0f32; k];
+        for (unit, g) in self.documents.ticket(ticket) {
+            for (sum, weight) in sums.iter_mut().zip(&self.units[unit * k..][..k]) {
+                *sum += g * weight;
+            }
+        }
+        let by = f64::from(self.documents.inverse_length(ticket, &self.squares));
+        self.biases.iter().zip(sums).map(|(b, sum)| b + f64::from(sum) * by).collect()
+    }
+}

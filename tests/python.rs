@@ -1,0 +1,73 @@
+//! A model can be read without this program: the script in `training/` computes the same scores
+//! with public Python libraries.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use triaged::bundle;
+use triaged::triage::model::Scratch;
+use triaged::triage::text::redact::redact;
+
+/// `TRIAGED_PYTHON`, or `python3`, if it has the libraries.
+fn python() -> Option<String> {
+    let python = std::env::var("TRIAGED_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let libraries = ["-c", "import numpy, safetensors, tokenizers"];
+    let status = Command::new(&python).args(libraries).stderr(Stdio::null()).status();
+    status.is_ok_and(|s| s.success()).then_some(python)
+}
+
+#[test]
+fn the_python_script_gives_the_same_scores() {
+    let Some(python) = python() else {
+        eprintln!("skipped: no Python with tokenizers, safetensors and numpy (TRIAGED_PYTHON)");
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("training/corpus/demo.jsonl")).expect("reads");
+    let mut tickets: Vec<(String, String)> = demo
+        .lines()
+        .take(60)
+        .map(|line| {
+            let ticket: Value = serde_json::from_str(line).expect("JSON");
+            let text = |field: &str| redact(ticket[field].as_str().unwrap_or("")).0.into_owned();
+            (text("subject"), text("body"))
+        })
+        .collect();
+    tickets.push((String::new(), "zzzq 4711-ab 0x8007 VPN접속 VPN VPN ﬁle".to_owned()));
+    tickets.push((String::new(), String::new()));
+    let input: Vec<String> = tickets
+        .iter()
+        .map(|(subject, body)| serde_json::json!({"subject": subject, "body": body}).to_string())
+        .collect();
+    let mut child = Command::new(python)
+        .args(["training/read_model.py", "models/default"])
+        .current_dir(root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.join("\n").as_bytes()).expect("writes");
+    drop(stdin);
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success());
+    let theirs: Vec<Value> = String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(theirs.len(), tickets.len());
+
+    let model = bundle::open(&root.join("models/default")).expect("opens");
+    let mut scratch = Scratch::default();
+    for ((subject, body), theirs) in tickets.iter().zip(&theirs) {
+        let ours = model.scores(&mut scratch, subject, body);
+        let columns = model.heads().iter().flat_map(|h| h.labels.iter().map(|l| (h.target, l)));
+        for ((target, label), ours) in columns.zip(ours) {
+            let theirs = theirs[target.as_str()][&**label].as_f64().expect("a score");
+            assert!((ours - theirs).abs() < 1e-3 * ours.abs().max(1.0), "{label}: {ours} {theirs}");
+        }
+    }
+}
