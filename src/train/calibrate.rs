@@ -148,7 +148,7 @@ mod tests {
             })
             .collect();
         let calibration = calibrate(&tickets);
-        assert!((4.0 * calibration.scale(1) - 3f64.ln()).abs() < 1e-2);
+        assert!((4.0 * calibration.scale(1) - 3f64.ln()).abs() < 1e-3);
         assert!(brier(&tickets, calibration) < brier(&tickets, Calibration::NONE));
         assert_eq!(calibrate(&[]), Calibration::NONE);
     }

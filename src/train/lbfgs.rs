@@ -28,13 +28,7 @@ struct Step {
 }
 
 /// Moves `x` to the minimum of `f`, which returns its value at a point and writes its gradient.
-/// `each` is called after every iteration.
-pub fn minimise(
-    x: &mut Vec<f32>,
-    limits: Limits,
-    mut f: impl FnMut(&[f32], &mut [f32]) -> f64,
-    mut each: impl FnMut(),
-) {
+pub fn minimise(x: &mut Vec<f32>, limits: Limits, mut f: impl FnMut(&[f32], &mut [f32]) -> f64) {
     let mut gradient = vec![0.0; x.len()];
     let mut value = f(x, &mut gradient);
     let mut steps: Vec<Step> = Vec::new();
@@ -88,7 +82,6 @@ pub fn minimise(
         std::mem::swap(&mut gradient, &mut next_gradient);
         let gain = value - at;
         value = at;
-        each();
         idle = if gain <= limits.tolerance * value.abs() { idle + 1 } else { 0 };
         if idle >= PATIENCE {
             return;
@@ -152,20 +145,15 @@ mod tests {
         let n = 40;
         let curvature = |i: usize| 1.0 + 999.0 * i as f64 / (n - 1) as f64;
         let mut x = vec![0.0f32; n];
-        minimise(
-            &mut x,
-            LIMITS,
-            |x, gradient| {
-                let mut sum = 0.0;
-                for (i, (x, g)) in x.iter().zip(gradient).enumerate() {
-                    let off = f64::from(*x) - (i + 1) as f64;
-                    sum += 0.5 * curvature(i) * off * off;
-                    *g = (curvature(i) * off) as f32;
-                }
-                sum
-            },
-            || {},
-        );
+        minimise(&mut x, LIMITS, |x, gradient| {
+            let mut sum = 0.0;
+            for (i, (x, g)) in x.iter().zip(gradient).enumerate() {
+                let off = f64::from(*x) - (i + 1) as f64;
+                sum += 0.5 * curvature(i) * off * off;
+                *g = (curvature(i) * off) as f32;
+            }
+            sum
+        });
         for (i, x) in x.iter().enumerate() {
             assert!((f64::from(*x) - (i + 1) as f64).abs() < 1e-2, "{i}: {x}");
         }
@@ -174,15 +162,10 @@ mod tests {
     #[test]
     fn at_the_minimum_it_stays() {
         let mut x = vec![3.0f32];
-        minimise(
-            &mut x,
-            LIMITS,
-            |x, g| {
-                g[0] = x[0] - 3.0;
-                f64::from(g[0] * g[0]) / 2.0
-            },
-            || {},
-        );
+        minimise(&mut x, LIMITS, |x, g| {
+            g[0] = x[0] - 3.0;
+            f64::from(g[0] * g[0]) / 2.0
+        });
         assert_eq!(x, [3.0]);
     }
 }

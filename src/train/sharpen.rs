@@ -74,7 +74,7 @@ impl<'a> Problem<'a> {
     /// Moves the parameters to the minimum for one penalty.
     pub fn solve(&self, parameters: &mut Vec<f32>, lambda: f64, limits: Limits) {
         let mut buffers = Buffers::new(self);
-        minimise(parameters, limits, |x, g| self.loss(x, lambda as f32, g, &mut buffers), || {});
+        minimise(parameters, limits, |x, g| self.loss(x, lambda as f32, g, &mut buffers));
     }
 
     /// The weights `[feature][label]` and the biases that parameters stand for.
