@@ -21,7 +21,7 @@ use super::text::redact::{MaskCounts, redact};
 use super::text::window;
 use table::{Sums, Table};
 
-pub use calibration::{Calibration, Calibrations, log_softmax};
+pub use calibration::{Calibration, Calibrations, log_softmax, softmax};
 use explain::Part;
 pub use explain::{Explanation, SHOWN, WordWeight};
 
@@ -259,8 +259,9 @@ impl Model {
         self.read(scratch, subject, body);
         self.score(scratch);
         let biases = self.heads.iter().flat_map(|h| &h.bias);
-        let by = scratch.sums.inverse_length;
-        biases.zip(&scratch.sums.scores).map(|(b, sum)| b + f64::from(*sum) * by).collect()
+        let sums = &scratch.sums;
+        let score = |(i, b): (usize, &f64)| b + f64::from(sums.score(i)) * sums.inverse_length;
+        biases.enumerate().map(score).collect()
     }
 
     /// First step of [`Self::judge`]: the ticket's redacted words into the scratch.
@@ -293,18 +294,15 @@ impl Model {
         language: Language,
     ) -> [Option<HeadJudgement>; 4] {
         let known = scratch.bag.occurrences() - scratch.bag.unknown();
-        let by = scratch.sums.inverse_length;
+        let sums = &scratch.sums;
         Target::ALL.map(|target| {
             let (i, first) = self.places[target as usize]?;
             let head = &self.heads[i];
-            let sums = &scratch.sums.scores[first..first + head.labels.len()];
-            let mut scores: Vec<f64> =
-                head.bias.iter().zip(sums).map(|(b, sum)| b + f64::from(*sum) * by).collect();
+            let score =
+                |(i, b): (usize, &f64)| b + f64::from(sums.score(first + i)) * sums.inverse_length;
+            let mut scores: Vec<f64> = head.bias.iter().enumerate().map(score).collect();
             let (best, runner_up) = top_two(&scores);
-            log_softmax(&mut scores, head.calibration.of(language).scale(known));
-            for p in &mut scores {
-                *p = p.exp();
-            }
+            softmax(&mut scores, head.calibration.of(language).scale(known));
             Some(HeadJudgement { probabilities: scores, best, runner_up })
         })
     }
@@ -328,22 +326,30 @@ impl Model {
         let scale = head.calibration.of(language).scale(bag.occurrences() - bag.unknown());
         let by = sums.inverse_length * scale;
         let (best, second) = (first + judged.best, first + runner_up);
-        let words = bag.words().filter(|w| w.id.is_some() || !w.grams.is_empty());
-        let words = words.map(|w| Part {
-            words: (w.word, None),
-            weight: self.table.lead_of_word(&w, best, second) * by,
-            count: w.count,
-        });
-        let pairs = bag.pairs().iter().filter_map(|pair| {
-            Some(Part {
-                words: (bag.word(pair.words.0)?.word, Some(bag.word(pair.words.1)?.word)),
-                weight: self.table.lead_of_pair(pair.id, pair.weight, best, second) * by,
-                count: pair.count,
-            })
-        });
+        let words = bag.words();
+        let says_nothing = |place: usize| {
+            words.get(place).is_some_and(|w| w.id.is_none() && bag.grams(w).is_empty())
+        };
+        let leads = self.table.leads(sums, best, second).enumerate();
+        let parts = leads
+            .filter(|(place, _)| !says_nothing(*place))
+            .map(|(place, lead)| Part { place, weight: lead * by });
+        let text = |word: u32| bag.text(&self.lexicon, &words[word as usize]);
+        let listed = |part: Part| match words.get(part.place) {
+            Some(word) => WordWeight {
+                word: text(part.place as u32).to_owned(),
+                weight: part.weight,
+                count: word.count,
+            },
+            None => {
+                let pair = &bag.pairs()[part.place - words.len()];
+                let word = format!("{} {}", text(pair.words.0), text(pair.words.1));
+                WordWeight { word, weight: part.weight, count: pair.count }
+            }
+        };
         let prior = (head.bias[judged.best] - head.bias[runner_up]) * scale;
-        let lead = f64::from(sums.scores[best]) - f64::from(sums.scores[second]);
-        Explanation::new(words.chain(pairs), prior, prior + lead * by, shown)
+        let lead = f64::from(sums.score(best)) - f64::from(sums.score(second));
+        Explanation::new(parts, prior, prior + lead * by, shown, listed)
     }
 }
 

@@ -72,3 +72,15 @@ pub fn log_softmax(scores: &mut [f64], scale: f64) {
         *score -= log_sum;
     }
 }
+
+/// Turns `scores` into probabilities in place, after multiplying them by `scale`; they sum to 1
+/// for any finite scores.
+pub fn softmax(scores: &mut [f64], scale: f64) {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for score in scores.iter_mut() {
+        *score = ((*score - top) * scale).exp();
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|p| *p /= sum);
+}

@@ -29,51 +29,46 @@ pub struct WordWeight {
     pub count: u32,
 }
 
-/// A word or a pair, before it is known whether it will be listed.
-pub(super) struct Part<'a> {
-    pub words: (&'a str, Option<&'a str>),
+/// A word or a pair by its place, before it is known whether it will be listed.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub place: usize,
     pub weight: f64,
-    pub count: u32,
 }
 
 impl Explanation {
     /// Splits `total` into the prior's part, that of the `shown` weightiest words (all when
-    /// `None`) and the rest. Of equal weights the word that came first goes first.
-    pub(super) fn new<'a>(
-        parts: impl Iterator<Item = Part<'a>>,
+    /// `None`), which `listed` names, and the rest. Of equal weights the word that came first goes
+    /// first.
+    pub(super) fn new(
+        parts: impl Iterator<Item = Part>,
         prior: f64,
         total: f64,
         shown: Option<usize>,
+        listed: impl Fn(Part) -> WordWeight,
     ) -> Self {
-        let limit = shown.unwrap_or(usize::MAX);
-        let mut top: Vec<Part<'a>> = Vec::with_capacity(SHOWN + 1);
-        if shown.is_some() {
-            for part in parts {
-                // Most words are too light to be listed: one comparison tells.
-                let lighter = |p: &Part<'_>| p.weight.abs() >= part.weight.abs();
-                if top.len() == limit && top.last().is_some_and(lighter) {
+        let mut top: Vec<Part> = Vec::with_capacity(SHOWN + 1);
+        if let Some(limit) = shown {
+            // Most words are too light to be listed: one comparison tells.
+            let mut least = -1.0;
+            for part in parts.filter(|_| limit > 0) {
+                let weight = part.weight.abs();
+                if weight <= least {
                     continue;
                 }
-                let at = top.partition_point(lighter);
-                if at < limit {
-                    top.insert(at, part);
-                    top.truncate(limit);
+                top.truncate(limit - 1);
+                let at = top.partition_point(|p| p.weight.abs() >= weight);
+                top.insert(at, part);
+                if let (true, Some(last)) = (top.len() == limit, top.last()) {
+                    least = last.weight.abs();
                 }
             }
         } else {
             top.extend(parts);
             top.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
         }
-        let listed: f64 = top.iter().map(|part| part.weight).sum();
-        let other = total - prior - listed;
-        let word = |words: (&str, Option<&str>)| match words {
-            (word, None) => word.to_owned(),
-            (first, Some(second)) => format!("{first} {second}"),
-        };
-        let words = top
-            .into_iter()
-            .map(|p| WordWeight { word: word(p.words), weight: p.weight, count: p.count })
-            .collect();
-        Self { words, other, prior, total }
+        let sum: f64 = top.iter().map(|part| part.weight).sum();
+        let words = top.into_iter().map(listed).collect();
+        Self { words, other: total - prior - sum, prior, total }
     }
 }

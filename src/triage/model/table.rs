@@ -1,8 +1,10 @@
 //! The weights as they are scored: what a word adds, its n-grams included, is one row.
 
+use std::sync::LazyLock;
+
 use super::ModelError;
-use crate::triage::text::bag::{Bag, BagWord};
-use crate::triage::text::lexicon::Lexicon;
+use crate::triage::text::bag::Bag;
+use crate::triage::text::lexicon::{Lexicon, Marked};
 
 /// One row for each entry of the vocabulary.
 ///
@@ -15,19 +17,51 @@ use crate::triage::text::lexicon::Lexicon;
 /// is what lets a word's whole part be computed once.
 pub struct Table {
     columns: usize,
-    /// `[entry][column]`, multiplied by the scales; a word's row holds its n-grams too.
-    rows: Vec<f32>,
-    /// Sum of the squares of the values that the entry brings at `g = 1`.
-    squares: Vec<f32>,
+    /// Blocks a row.
+    width: usize,
+    /// `[entry][column]`, multiplied by the scales; a word's row holds its n-grams too. Behind the
+    /// columns stands the sum of the squares of the values that the entry brings at `g = 1`.
+    rows: Vec<Block>,
 }
+
+/// A part of a row: one line of the cache.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Block([f32; LANES]);
+
+const LANES: usize = 16;
 
 /// What a ticket's features add up to.
 #[derive(Default)]
 pub struct Sums {
-    /// By column.
-    pub scores: Vec<f32>,
+    scores: Vec<Block>,
     /// One by the length of the ticket's features; 0 without features.
     pub inverse_length: f64,
+    /// Rows of the words that have none in the table, one after the other.
+    strangers: Vec<Block>,
+    /// Each word and pair, words first: where its row is, and how much it counts.
+    units: Vec<Unit>,
+}
+
+#[derive(Clone, Copy)]
+struct Unit {
+    row: Row,
+    g: f32,
+}
+
+#[derive(Clone, Copy)]
+enum Row {
+    /// Of an entry.
+    Entry(u32),
+    /// Of a word without an id: the first block in [`Sums::strangers`].
+    Stranger(u32),
+}
+
+impl Sums {
+    /// Of one column.
+    pub fn score(&self, column: usize) -> f32 {
+        value(&self.scores, column)
+    }
 }
 
 impl Table {
@@ -49,95 +83,134 @@ impl Table {
         if let Some(entry) = scales.iter().position(|s| !(0.0..=1e6).contains(s)) {
             return Err(ModelError::Scale { entry });
         }
-        let mut rows = weights.to_vec();
-        let mut squares: Vec<f32> = scales.iter().map(|s| s * s).collect();
-        for (row, scale) in rows.chunks_mut(columns.max(1)).zip(scales) {
-            row.iter_mut().for_each(|w| *w *= scale);
+        let width = (columns + 1).div_ceil(LANES);
+        let mut rows = vec![Block::default(); entries * width];
+        for (entry, scale) in scales.iter().enumerate() {
+            let row = &mut rows[entry * width..][..width];
+            for (column, weight) in weights[entry * columns..][..columns].iter().enumerate() {
+                row[column / LANES].0[column % LANES] = scale * weight;
+            }
+            row[columns / LANES].0[columns % LANES] = scale * scale;
         }
-        let mut ids = Vec::new();
+        let mut new = Self { columns, width, rows };
+        let mut row = vec![Block::default(); width];
+        let (mut marked, mut ids) = (Marked::default(), Vec::new());
         for word in lexicon.word_ids() {
             ids.clear();
-            lexicon.grams(lexicon.word_text(word), &mut ids);
+            lexicon.grams(lexicon.word_text(word), &mut marked, &mut ids);
             // N-grams come after words, so their rows are untouched.
-            let (words, grams) = rows.split_at_mut(lexicon.word_ids().end as usize * columns);
-            let row = &mut words[word as usize * columns..][..columns];
-            let share = shared(ids.len());
-            for id in &ids {
-                let gram = (*id as usize - lexicon.word_ids().end as usize) * columns;
-                add(row, share, &grams[gram..][..columns]);
-                squares[word as usize] += share * share * squares[*id as usize];
-            }
+            row.fill(Block::default());
+            new.fold(&ids, &mut row);
+            let own = &mut new.rows[word as usize * width..][..width];
+            add(own, 1.0, &row);
         }
-        Ok(Self { columns, rows, squares })
+        Ok(new)
     }
 
-    fn row(&self, id: u32) -> &[f32] {
-        &self.rows[id as usize * self.columns..][..self.columns]
+    /// Adds what a word's n-grams bring to an empty row.
+    fn fold(&self, grams: &[u32], row: &mut [Block]) {
+        for id in grams {
+            add(row, 1.0, self.row(*id));
+        }
+        let share = shared(grams.len());
+        let squares = self.squares(row) * share * share;
+        row.iter_mut().flat_map(|block| &mut block.0).for_each(|value| *value *= share);
+        row[self.columns / LANES].0[self.columns % LANES] = squares;
+    }
+
+    fn row(&self, id: u32) -> &[Block] {
+        &self.rows[id as usize * self.width..][..self.width]
+    }
+
+    fn row_of<'a>(&'a self, unit: &Unit, strangers: &'a [Block]) -> &'a [Block] {
+        match unit.row {
+            Row::Entry(id) => self.row(id),
+            Row::Stranger(first) => &strangers[first as usize..][..self.width],
+        }
+    }
+
+    fn squares(&self, row: &[Block]) -> f32 {
+        value(row, self.columns)
     }
 
     /// Adds up the ticket in `bag`, all columns at once.
     pub(super) fn sum(&self, bag: &Bag, sums: &mut Sums) {
-        let Sums { scores, inverse_length } = sums;
-        scores.clear();
-        scores.resize(self.columns, 0.0);
-        let mut squares = 0.0;
+        sums.units.clear();
+        sums.strangers.clear();
         for word in bag.words() {
-            let g = dampened(word.weight);
-            if let Some(id) = word.id {
-                squares += g * g * self.squares[id as usize];
-                add(scores, g, self.row(id));
-            } else {
-                let share = g * shared(word.grams.len());
-                for id in word.grams {
-                    squares += share * share * self.squares[*id as usize];
-                    add(scores, share, self.row(*id));
+            let row = match word.id {
+                Some(id) => Row::Entry(id),
+                None => {
+                    let first = sums.strangers.len();
+                    sums.strangers.resize(first + self.width, Block::default());
+                    self.fold(bag.grams(word), &mut sums.strangers[first..]);
+                    Row::Stranger(first as u32)
                 }
-            }
+            };
+            sums.units.push(Unit { row, g: dampened(word.weight) });
         }
         for pair in bag.pairs() {
-            let g = dampened(pair.weight);
-            squares += g * g * self.squares[pair.id as usize];
-            add(scores, g, self.row(pair.id));
+            sums.units.push(Unit { row: Row::Entry(pair.id), g: dampened(pair.weight) });
         }
-        *inverse_length = if squares > 0.0 { f64::from(squares).sqrt().recip() } else { 0.0 };
+        let Sums { scores, strangers, units, .. } = sums;
+        scores.clear();
+        scores.resize(self.width, Block::default());
+        let mut squares = 0.0;
+        for unit in units {
+            let row = self.row_of(unit, strangers);
+            add(scores, unit.g, row);
+            squares += unit.g * unit.g * self.squares(row);
+        }
+        sums.inverse_length = if squares > 0.0 { f64::from(squares).sqrt().recip() } else { 0.0 };
     }
 
-    /// What a word adds to one column's lead over another, before the division by the length.
-    pub(super) fn lead_of_word(&self, word: &BagWord<'_>, best: usize, second: usize) -> f64 {
-        let lead = |id: u32| {
-            let row = self.row(id);
-            f64::from(row[best]) - f64::from(row[second])
-        };
-        let g = dampened(word.weight);
-        match word.id {
-            Some(id) => lead(id) * f64::from(g),
-            None => {
-                let sum: f64 = word.grams.iter().map(|id| lead(*id)).sum();
-                sum * f64::from(g * shared(word.grams.len()))
-            }
-        }
+    /// What each word and then each pair of the last sum adds to one column's lead over another,
+    /// before the division by the length.
+    pub(super) fn leads<'a>(
+        &'a self,
+        sums: &'a Sums,
+        best: usize,
+        second: usize,
+    ) -> impl Iterator<Item = f64> + 'a {
+        sums.units.iter().map(move |unit| {
+            let row = self.row_of(unit, &sums.strangers);
+            (f64::from(value(row, best)) - f64::from(value(row, second))) * f64::from(unit.g)
+        })
     }
+}
 
-    /// As [`Self::lead_of_word`], of a pair.
-    pub(super) fn lead_of_pair(&self, id: u32, weight: f32, best: usize, second: usize) -> f64 {
-        let row = self.row(id);
-        (f64::from(row[best]) - f64::from(row[second])) * f64::from(dampened(weight))
-    }
+fn value(row: &[Block], column: usize) -> f32 {
+    row[column / LANES].0[column % LANES]
 }
 
 /// How much a feature counts that occurs with this weight (sublinear term frequency; Manning,
 /// Raghavan and Schütze 2008, 6.4.1).
 pub fn dampened(weight: f32) -> f32 {
-    if weight > 1.0 { 1.0 + weight.ln() } else { weight }
+    let small = DAMPENED.get(weight as usize).copied();
+    match small {
+        Some(of_whole) if weight.fract() == 0.0 => of_whole,
+        _ if weight > 1.0 => 1.0 + weight.ln(),
+        _ => weight,
+    }
 }
+
+/// [`dampened`] of whole weights, which nearly all are.
+static DAMPENED: LazyLock<[f32; 32]> = LazyLock::new(|| {
+    std::array::from_fn(|weight| match weight as f32 {
+        weight if weight > 1.0 => 1.0 + weight.ln(),
+        weight => weight,
+    })
+});
 
 /// The share of each of a word's `n` n-grams.
 pub fn shared(n: usize) -> f32 {
     (n.max(1) as f32).sqrt().recip()
 }
 
-fn add(sums: &mut [f32], by: f32, row: &[f32]) {
-    for (sum, weight) in sums.iter_mut().zip(row) {
-        *sum += by * weight;
+fn add(sums: &mut [Block], by: f32, row: &[Block]) {
+    for (sum, block) in sums.iter_mut().zip(row) {
+        for (sum, weight) in sum.0.iter_mut().zip(&block.0) {
+            *sum += by * weight;
+        }
     }
 }

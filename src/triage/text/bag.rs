@@ -1,34 +1,51 @@
 //! The distinct words of one ticket and the pairs of neighbours among them, with how often they
 //! occur. Buffers are kept between tickets.
 
+use std::hash::BuildHasher;
+
 use hashbrown::HashTable;
 
-use super::lexicon::{Lexicon, shape};
+use super::lexicon::{Lexicon, Marked, shape};
 use super::tokens;
 
 /// What a ticket says: [`Self::words`] and [`Self::pairs`].
 #[derive(Default)]
 pub struct Bag {
-    text: String,
     words: Vec<Word>,
-    grams: Vec<u32>,
-    word_index: HashTable<u32>,
     pairs: Vec<Pair>,
-    pair_index: HashTable<u32>,
+    /// By id of a word or pair: its place, if it was seen in this ticket.
+    seen: Vec<Seen>,
+    ticket: u32,
+    /// Texts and known n-grams of the words that the vocabulary does not hold.
+    text: String,
+    grams: Vec<u32>,
+    strangers: HashTable<(u64, u32)>,
+    hasher: foldhash::fast::FixedState,
+    marked: Marked,
     buffer: String,
     previous: Option<u32>,
     occurrences: u32,
     unknown: u32,
 }
 
-#[derive(Clone, Copy)]
-struct Word {
-    hash: u64,
+/// A place, and the ticket that it is of.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    ticket: u32,
+    place: u32,
+}
+
+/// One distinct word of a ticket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Word {
+    /// Its id in the vocabulary.
+    pub id: Option<u32>,
+    /// Occurrences, each by the weight of the part that it stands in.
+    pub weight: f32,
+    pub count: u32,
+    /// Where text and n-grams are, of a word that has no id.
     text: (u32, u32),
-    id: Option<u32>,
     grams: (u32, u32),
-    weight: f32,
-    count: u32,
     unknown: bool,
 }
 
@@ -43,36 +60,32 @@ pub struct Pair {
     pub count: u32,
 }
 
-/// One distinct word of a ticket.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BagWord<'a> {
-    /// Lower-cased; a number or code that the vocabulary does not hold has its digits as `0`.
-    pub word: &'a str,
-    /// Its id in the vocabulary.
-    pub id: Option<u32>,
-    /// Ids of its known n-grams, where the word itself has none.
-    pub grams: &'a [u32],
-    /// Occurrences, each by the weight of the part that it stands in.
-    pub weight: f32,
-    pub count: u32,
-}
-
 impl Bag {
+    /// Forgets the last ticket.
     pub fn clear(&mut self) {
-        self.text.clear();
         self.words.clear();
-        self.grams.clear();
-        self.word_index.clear();
         self.pairs.clear();
-        self.pair_index.clear();
+        self.text.clear();
+        self.grams.clear();
+        self.strangers.clear();
         self.previous = None;
         self.occurrences = 0;
         self.unknown = 0;
+        self.ticket = self.ticket.wrapping_add(1);
+        if self.ticket == 0 {
+            // The numbers begin again: what is left of the first round must not look new.
+            self.seen.fill(Seen::default());
+            self.ticket = 1;
+        }
     }
 
     /// Adds the words of `text`, each occurrence counted as `weight`. No pair reaches from one
-    /// text into the next.
+    /// text into the next. All texts of a ticket need the same lexicon.
     pub fn add(&mut self, lexicon: &Lexicon, text: &str, weight: f32) {
+        if self.seen.len() != lexicon.len() {
+            self.seen = vec![Seen::default(); lexicon.len()];
+            self.ticket = self.ticket.max(1);
+        }
         self.previous = None;
         let mut buffer = std::mem::take(&mut self.buffer);
         tokens::words(text, &mut buffer, |word| self.add_word(lexicon, word, weight));
@@ -80,28 +93,24 @@ impl Bag {
     }
 
     fn add_word(&mut self, lexicon: &Lexicon, word: &str, weight: f32) {
-        let hash = lexicon.hash(word);
-        let place = self.find(word, hash).unwrap_or_else(|| {
-            let id = lexicon.word(word, hash);
-            let shape = if id.is_none() { shape(word) } else { None };
-            match shape {
-                None => self.insert(lexicon, word, hash, id),
-                Some(shape) => {
-                    let hash = lexicon.hash(&shape);
-                    self.find(&shape, hash).unwrap_or_else(|| {
-                        self.insert(lexicon, &shape, hash, lexicon.word(&shape, hash))
-                    })
-                }
-            }
-        });
+        let place = match lexicon.word(word) {
+            Some(id) => self.known(id),
+            None => match shape(word) {
+                None => self.stranger(lexicon, word),
+                Some(shape) => match lexicon.word(&shape) {
+                    Some(id) => self.known(id),
+                    None => self.stranger(lexicon, &shape),
+                },
+            },
+        };
         let word = &mut self.words[place as usize];
         word.weight += weight;
         word.count += 1;
         self.occurrences += 1;
         self.unknown += u32::from(word.unknown);
-        let id = word.id;
+        let second = word.id;
         if let Some(previous) = self.previous
-            && let (Some(first), Some(second)) = (self.words[previous as usize].id, id)
+            && let (Some(first), Some(second)) = (self.words[previous as usize].id, second)
             && let Some(pair) = lexicon.pair(first, second)
         {
             self.add_pair(pair, (previous, place), weight);
@@ -109,48 +118,52 @@ impl Bag {
         self.previous = Some(place);
     }
 
-    fn find(&self, word: &str, hash: u64) -> Option<u32> {
-        let same = |i: &u32| {
-            let entry = &self.words[*i as usize];
-            entry.hash == hash && &self.text[entry.text.0 as usize..entry.text.1 as usize] == word
-        };
-        self.word_index.find(hash, same).copied()
+    /// The place of a word of the vocabulary.
+    fn known(&mut self, id: u32) -> u32 {
+        let seen = &mut self.seen[id as usize];
+        if seen.ticket != self.ticket {
+            *seen = Seen { ticket: self.ticket, place: self.words.len() as u32 };
+            let (text, grams) = ((0, 0), (0, 0));
+            let id = Some(id);
+            self.words.push(Word { id, weight: 0.0, count: 0, text, grams, unknown: false });
+        }
+        seen.place
     }
 
-    fn insert(&mut self, lexicon: &Lexicon, word: &str, hash: u64, id: Option<u32>) -> u32 {
-        let start = self.text.len() as u32;
-        self.text.push_str(word);
-        let first = self.grams.len() as u32;
-        let mut unknown = false;
-        if id.is_none() {
-            unknown = !lexicon.grams(word, &mut self.grams);
+    /// The place of a word that is not in the vocabulary.
+    fn stranger(&mut self, lexicon: &Lexicon, word: &str) -> u32 {
+        let hash = self.hasher.hash_one(word);
+        let same = |(other, place): &(u64, u32)| {
+            *other == hash && text(&self.text, &self.words[*place as usize]) == word
+        };
+        if let Some((_, place)) = self.strangers.find(hash, same) {
+            return *place;
         }
+        let (start, first) = (self.text.len() as u32, self.grams.len() as u32);
+        self.text.push_str(word);
+        let unknown = !lexicon.grams(word, &mut self.marked, &mut self.grams);
         let place = self.words.len() as u32;
         self.words.push(Word {
-            hash,
-            text: (start, self.text.len() as u32),
-            id,
-            grams: (first, self.grams.len() as u32),
+            id: None,
             weight: 0.0,
             count: 0,
+            text: (start, self.text.len() as u32),
+            grams: (first, self.grams.len() as u32),
             unknown,
         });
-        self.word_index.insert_unique(hash, place, |i| self.words[*i as usize].hash);
+        self.strangers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
         place
     }
 
     fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32) {
-        // Ids are distinct and few: they are their own hash, spread over the high bits too.
-        let hash = |id: u32| u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if let Some(&place) = self.pair_index.find(hash(id), |i| self.pairs[*i as usize].id == id) {
-            let pair = &mut self.pairs[place as usize];
-            pair.weight += weight;
-            pair.count += 1;
-            return;
+        let seen = &mut self.seen[id as usize];
+        if seen.ticket != self.ticket {
+            *seen = Seen { ticket: self.ticket, place: self.pairs.len() as u32 };
+            self.pairs.push(Pair { id, words, weight: 0.0, count: 0 });
         }
-        let place = self.pairs.len() as u32;
-        self.pairs.push(Pair { id, words, weight, count: 1 });
-        self.pair_index.insert_unique(hash(id), place, |i| hash(self.pairs[*i as usize].id));
+        let pair = &mut self.pairs[seen.place as usize];
+        pair.weight += weight;
+        pair.count += 1;
     }
 
     /// All words, repetitions included.
@@ -165,22 +178,21 @@ impl Bag {
     }
 
     /// Every distinct word in the order of its first occurrence.
-    pub fn words(&self) -> impl Iterator<Item = BagWord<'_>> {
-        self.words.iter().map(|w| self.view(w))
+    pub fn words(&self) -> &[Word] {
+        &self.words
     }
 
-    /// The word at a place in [`Self::words`].
-    pub fn word(&self, place: u32) -> Option<BagWord<'_>> {
-        self.words.get(place as usize).map(|w| self.view(w))
+    /// Ids of the known n-grams of a word that has no id itself.
+    pub fn grams(&self, word: &Word) -> &[u32] {
+        &self.grams[word.grams.0 as usize..word.grams.1 as usize]
     }
 
-    fn view(&self, w: &Word) -> BagWord<'_> {
-        BagWord {
-            word: &self.text[w.text.0 as usize..w.text.1 as usize],
-            id: w.id,
-            grams: &self.grams[w.grams.0 as usize..w.grams.1 as usize],
-            weight: w.weight,
-            count: w.count,
+    /// A word's text: lower-cased; a number or code that the vocabulary does not hold has its
+    /// digits as `0`.
+    pub fn text<'a>(&'a self, lexicon: &'a Lexicon, word: &Word) -> &'a str {
+        match word.id {
+            Some(id) => lexicon.word_text(id),
+            None => text(&self.text, word),
         }
     }
 
@@ -188,6 +200,10 @@ impl Bag {
     pub fn pairs(&self) -> &[Pair] {
         &self.pairs
     }
+}
+
+fn text<'a>(all: &'a str, word: &Word) -> &'a str {
+    &all[word.text.0 as usize..word.text.1 as usize]
 }
 
 #[cfg(test)]
@@ -202,7 +218,9 @@ mod tests {
         let mut bag = Bag::default();
         bag.add(&lexicon, "VPN error 691, vpn ERROR 812", 1.0);
         bag.add(&lexicon, "error con zzz", 2.0);
-        let words: Vec<_> = bag.words().map(|w| (w.word, w.id, w.weight, w.count)).collect();
+        let words = bag.words().iter();
+        let words: Vec<_> =
+            words.map(|w| (bag.text(&lexicon, w), w.id, w.weight, w.count)).collect();
         assert_eq!(
             words,
             [
@@ -213,11 +231,11 @@ mod tests {
                 ("zzz", None, 2.0, 1),
             ]
         );
-        assert_eq!(bag.word(3).unwrap().grams, [4, 5]);
+        assert_eq!(bag.grams(&bag.words()[3]), [4, 5]);
         assert_eq!(bag.pairs(), [Pair { id: 7, words: (0, 1), weight: 2.0, count: 2 }]);
         // Of "con"'s nine n-grams two are known.
         assert_eq!((bag.occurrences(), bag.unknown()), (9, 2));
         bag.clear();
-        assert_eq!((bag.words().count(), bag.pairs().len(), bag.unknown()), (0, 0, 0));
+        assert_eq!((bag.words().len(), bag.pairs().len(), bag.unknown()), (0, 0, 0));
     }
 }

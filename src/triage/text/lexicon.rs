@@ -5,10 +5,9 @@
 //! `#<vp` an n-gram, where `<` and `>` stand for a word's beginning and end. Words come first,
 //! then n-grams, then pairs; id 0 is [`UNKNOWN`] and no feature.
 
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+
+use super::keys::{Keys, Padded};
 
 /// Words longer than this, in characters, are unknown as a whole.
 pub const MAX_WORD_CHARS: usize = 100;
@@ -18,8 +17,6 @@ pub const UNKNOWN: &str = "[UNK]";
 pub const GRAM: char = '#';
 /// The shortest and the longest n-gram, in characters, the marks of a word's ends included.
 pub const GRAM_CHARS: std::ops::RangeInclusive<usize> = 2..=5;
-
-const NO_WORD: u32 = 0;
 
 /// Why a list is no vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,16 +55,15 @@ impl Kind {
 /// A compiled vocabulary.
 #[derive(Clone)]
 pub struct Lexicon {
-    hasher: RandomState,
-    /// All words and n-grams, without `#`.
-    text: Box<[u8]>,
-    /// For each id below the first pair's, where its text is.
-    spans: Vec<(u32, u32)>,
-    words: HashTable<u32>,
-    grams: HashTable<u32>,
+    words: Keys,
+    grams: Keys,
     /// Two words' ids, and the pair's own.
     pairs: HashTable<(u64, u32)>,
-    first_gram: u32,
+    /// A bit for each pair, by its hash: most neighbours are no pair, and this small table says so.
+    pair_bits: Box<[u64]>,
+    /// The words, and for each id below the first n-gram's where its word is.
+    text: String,
+    spans: Vec<(u32, u32)>,
     len: usize,
 }
 
@@ -82,68 +78,52 @@ impl Lexicon {
             return Err(LexiconError::NoUnknown);
         }
         let mut new = Self {
-            hasher: RandomState::default(),
-            text: Box::default(),
-            spans: vec![(0, 0)],
-            words: HashTable::new(),
-            grams: HashTable::new(),
+            words: Keys::default(),
+            grams: Keys::default(),
             pairs: HashTable::new(),
-            first_gram: 1,
+            pair_bits: Box::default(),
+            text: String::new(),
+            spans: vec![(0, 0)],
             len: 1,
         };
-        let mut text = Vec::new();
         let mut last = Kind::Word;
         for entry in entries {
-            let id = new.len;
             let kind = Kind::of(entry);
             let key = entry.trim_start_matches(GRAM);
-            if kind < last || key.is_empty() || u32::try_from(id).is_err() {
-                return Err(LexiconError::Order(id));
+            let id = u32::try_from(new.len).map_err(|_| LexiconError::Order(new.len))?;
+            if kind < last || key.is_empty() {
+                return Err(LexiconError::Order(new.len));
             }
             last = kind;
-            new.len += 1;
             let found = match kind {
                 Kind::Word => {
-                    new.first_gram = new.len as u32;
-                    new.insert_text(&mut text, key, Kind::Word)
+                    new.spans.push((new.text.len() as u32, key.len() as u32));
+                    new.text.push_str(key);
+                    new.words.insert(key.as_bytes(), id)
                 }
-                Kind::Gram => new.insert_text(&mut text, key, Kind::Gram),
-                Kind::Pair => new.insert_pair(&text, entry).ok_or(LexiconError::Pair(id))?,
+                Kind::Gram => new.grams.insert(key.as_bytes(), id),
+                Kind::Pair => new.insert_pair(entry, id).ok_or(LexiconError::Pair(new.len))?,
             };
             if found {
-                return Err(LexiconError::Twice(id));
+                return Err(LexiconError::Twice(new.len));
             }
+            new.len += 1;
         }
-        new.text = text.into();
+        // Sixteen bits a pair let one in about sixteen strangers through.
+        let bits = (new.pairs.len() * 16).next_power_of_two().max(64);
+        new.pair_bits = vec![0; bits / 64].into();
+        let Self { pairs, pair_bits, .. } = &mut new;
+        for (key, _) in pairs.iter() {
+            let (word, bit) = bit_of(pair_hash(*key), pair_bits.len());
+            pair_bits[word] |= bit;
+        }
         Ok(new)
     }
 
-    /// Whether it was there already.
-    fn insert_text(&mut self, text: &mut Vec<u8>, key: &str, kind: Kind) -> bool {
-        let id = self.spans.len() as u32;
-        let start = text.len();
-        text.extend_from_slice(key.as_bytes());
-        self.spans.push((start as u32, key.len() as u32));
-        let (hasher, spans) = (&self.hasher, &self.spans);
-        let bytes = |id: u32| &text[range(spans[id as usize])];
-        let table = if kind == Kind::Word { &mut self.words } else { &mut self.grams };
-        let code = hash(hasher, key.as_bytes());
-        if table.find(code, |other| bytes(*other) == key.as_bytes()).is_some() {
-            return true;
-        }
-        table.insert_unique(code, id, |other| hash(hasher, bytes(*other)));
-        false
-    }
-
-    fn insert_pair(&mut self, text: &[u8], entry: &str) -> Option<bool> {
-        let id = (self.len - 1) as u32;
+    /// Whether it was there already; none where it is no pair of words.
+    fn insert_pair(&mut self, entry: &str, id: u32) -> Option<bool> {
         let (first, second) = entry.split_once(' ')?;
-        let find = |word: &str| {
-            let code = hash(&self.hasher, word.as_bytes());
-            let same = |id: &u32| &text[range(self.spans[*id as usize])] == word.as_bytes();
-            self.words.find(code, same).copied()
-        };
-        let key = pair_key(find(first)?, find(second)?);
+        let key = pair_key(self.word(first)?, self.word(second)?);
         if self.pairs.find(pair_hash(key), |(other, _)| *other == key).is_some() {
             return Some(true);
         }
@@ -162,77 +142,89 @@ impl Lexicon {
 
     /// The ids of words.
     pub fn word_ids(&self) -> std::ops::Range<u32> {
-        1..self.first_gram
+        1..self.spans.len() as u32
     }
 
     /// The word with an id of [`Self::word_ids`].
     pub fn word_text(&self, id: u32) -> &str {
-        let bytes = self.spans.get(id as usize).map_or(&[][..], |span| &self.text[range(*span)]);
-        std::str::from_utf8(bytes).unwrap_or_default()
+        let (start, len) = self.spans.get(id as usize).copied().unwrap_or_default();
+        self.text.get(start as usize..(start + len) as usize).unwrap_or_default()
     }
 
-    pub(crate) fn hash(&self, word: &str) -> u64 {
-        hash(&self.hasher, word.as_bytes())
-    }
-
-    /// The id of a word; `hash` is its [`Self::hash`].
-    pub(crate) fn word(&self, word: &str, hash: u64) -> Option<u32> {
-        self.words.find(hash, |id| self.bytes(*id) == word.as_bytes()).copied()
+    /// The id of a word.
+    pub(crate) fn word(&self, word: &str) -> Option<u32> {
+        self.words.find(word.as_bytes())
     }
 
     /// The id of the pair of two words, given by their ids.
     pub(crate) fn pair(&self, first: u32, second: u32) -> Option<u32> {
-        debug_assert!(first != NO_WORD && second != NO_WORD);
         let key = pair_key(first, second);
-        self.pairs.find(pair_hash(key), |(other, _)| *other == key).map(|(_, id)| *id)
-    }
-
-    /// Appends the ids of the distinct known n-grams of `word` to `ids`, in ascending order.
-    /// Whether at least half of its n-grams are known.
-    pub(crate) fn grams(&self, word: &str, ids: &mut Vec<u32>) -> bool {
-        let before = ids.len();
-        let mut all = 0;
-        each_gram(word, |gram| {
-            all += 1;
-            let code = hash(&self.hasher, gram.as_bytes());
-            ids.extend(self.grams.find(code, |id| self.bytes(*id) == gram.as_bytes()));
-        });
-        let known = half_known(ids.len() - before, all);
-        ids[before..].sort_unstable();
-        let mut kept = before;
-        for i in before..ids.len() {
-            if kept == before || ids[kept - 1] != ids[i] {
-                ids[kept] = ids[i];
-                kept += 1;
-            }
+        let hash = pair_hash(key);
+        let (word, bit) = bit_of(hash, self.pair_bits.len());
+        if self.pair_bits[word] & bit == 0 {
+            return None;
         }
-        ids.truncate(kept);
-        known
+        self.pairs.find(hash, |(other, _)| *other == key).map(|(_, id)| *id)
     }
 
-    fn bytes(&self, id: u32) -> &[u8] {
-        &self.text[range(self.spans[id as usize])]
+    /// Appends the ids of the distinct known n-grams of `word` to `ids`, in the order of their
+    /// first occurrence. Whether at least half of its n-grams are known.
+    pub(crate) fn grams(&self, word: &str, marked: &mut Marked, ids: &mut Vec<u32>) -> bool {
+        let before = ids.len();
+        marked.set(word);
+        let (mut all, mut known) = (0, 0);
+        // A bit for each id modulo 64: where it is not set, the id is new.
+        let mut seen = 0u64;
+        for (start, end) in marked.spans() {
+            all += 1;
+            let Some(id) = self.grams.find_within(&marked.text, start, end) else { continue };
+            known += 1;
+            let bit = 1 << (id % 64);
+            if seen & bit == 0 || !ids[before..].contains(&id) {
+                ids.push(id);
+            }
+            seen |= bit;
+        }
+        half_known(known, all)
+    }
+}
+
+/// A word with the marks of its ends, to be cut into n-grams. Buffers are kept between words.
+#[derive(Default)]
+pub struct Marked {
+    text: Padded,
+    /// Where each character begins, and the end.
+    starts: Vec<usize>,
+}
+
+impl Marked {
+    fn set(&mut self, word: &str) {
+        self.text.set(&["<", word, ">"]);
+        self.starts.clear();
+        self.starts.push(0);
+        self.starts.extend(word.char_indices().map(|(i, _)| i + 1));
+        self.starts.extend([word.len() + 1, word.len() + 2]);
+        if self.starts.len() > MAX_WORD_CHARS + 3 {
+            self.starts.clear();
+        }
+    }
+
+    /// Where each n-gram is: shorter ones first, repetitions more than once, the whole word with
+    /// both its ends not at all.
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let chars = self.starts.len().saturating_sub(1);
+        GRAM_CHARS.filter(move |n| *n < chars).flat_map(move |n| {
+            self.starts.iter().zip(&self.starts[n..]).map(|(start, end)| (*start, *end))
+        })
     }
 }
 
 /// Calls `each` with every n-gram of a word as the vocabulary writes it, but for the mark
-/// [`GRAM`]: repetitions come more than once, the whole word with both its ends not at all.
+/// [`GRAM`]; repetitions come more than once.
 pub fn each_gram(word: &str, mut each: impl FnMut(&str)) {
-    let marked = format!("<{word}>");
-    // Where each character begins, and the end.
-    let mut starts: Vec<usize> = marked.char_indices().map(|(i, _)| i).collect();
-    starts.push(marked.len());
-    let chars = starts.len() - 1;
-    if chars > MAX_WORD_CHARS + 2 {
-        return;
-    }
-    for n in GRAM_CHARS {
-        for i in 0..(chars + 1).saturating_sub(n) {
-            if n < chars {
-                each(&marked[starts[i]..starts[i + n]]);
-            }
-        }
-    }
+    let mut marked = Marked::default();
+    marked.set(word);
+    marked.spans().for_each(|(start, end)| each(marked.text.text(start, end)));
 }
 
 /// Whether a word of which so many n-grams are in the vocabulary counts as known.
@@ -247,10 +239,6 @@ pub fn shape(word: &str) -> Option<String> {
     word.contains(digit).then(|| word.replace(digit, "0"))
 }
 
-fn range((start, len): (u32, u32)) -> std::ops::Range<usize> {
-    start as usize..(start + len) as usize
-}
-
 fn pair_key(first: u32, second: u32) -> u64 {
     u64::from(first) << 32 | u64::from(second)
 }
@@ -262,11 +250,9 @@ fn pair_hash(key: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-fn hash(hasher: &RandomState, bytes: &[u8]) -> u64 {
-    // Not `hash_one`: the length need not be hashed apart for lone strings.
-    let mut state = hasher.build_hasher();
-    state.write(bytes);
-    state.finish()
+/// Where the bit of a hash is, in a table of so many words, which are a power of two.
+fn bit_of(hash: u64, words: usize) -> (usize, u64) {
+    ((hash >> 6) as usize & (words - 1), 1 << (hash % 64))
 }
 
 #[cfg(test)]
@@ -292,15 +278,15 @@ mod tests {
     #[test]
     fn entries_are_found_by_kind() {
         let lexicon = Lexicon::new(["[UNK]", "ab", "c", "#ab", "#<a", "ab c"]).unwrap();
-        let word = |w: &str| lexicon.word(w, lexicon.hash(w));
+        let word = |w: &str| lexicon.word(w);
         assert_eq!(
             (word("ab"), word("c"), word("#ab"), word("ab c")),
             (Some(1), Some(2), None, None)
         );
         assert_eq!((lexicon.pair(1, 2), lexicon.pair(2, 1)), (Some(5), None));
         let mut ids = Vec::new();
-        assert!(!lexicon.grams("aba", &mut ids));
-        assert_eq!(ids, [3, 4]);
+        assert!(!lexicon.grams("aba", &mut Marked::default(), &mut ids));
+        assert_eq!(ids, [4, 3]);
         assert_eq!((lexicon.word_ids(), lexicon.word_text(2)), (1..3, "c"));
     }
 

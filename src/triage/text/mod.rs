@@ -2,6 +2,7 @@
 
 pub mod bag;
 pub mod definition;
+pub mod keys;
 pub mod language;
 pub mod lexicon;
 pub mod redact;

@@ -1,0 +1,167 @@
+//! Short texts as keys: up to 15 bytes are one number, so that finding one compares no text
+//! elsewhere in memory.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap;
+
+/// The longest text that is a number.
+const SHORT: usize = 15;
+
+/// Texts with their ids.
+#[derive(Clone, Default)]
+pub struct Keys {
+    short: HashMap<u128, u32, BuildHasherDefault<Fold>>,
+    long: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
+}
+
+impl Keys {
+    /// Whether it was there already; then it keeps its id.
+    pub fn insert(&mut self, text: &[u8], id: u32) -> bool {
+        match number(text) {
+            Some(key) => self.short.try_insert_id(key, id),
+            None => self.long.try_insert_id(text.into(), id),
+        }
+    }
+
+    pub fn find(&self, text: &[u8]) -> Option<u32> {
+        match number(text) {
+            Some(key) => self.short.get(&key),
+            None => self.long.get(text),
+        }
+        .copied()
+    }
+
+    /// As [`Self::find`], of the text at `start..end` of bytes with [`Padded`] behind them.
+    pub fn find_within(&self, bytes: &Padded, start: usize, end: usize) -> Option<u32> {
+        let len = end - start;
+        match bytes.0.get(start..start + 16) {
+            Some(window) if len <= SHORT => {
+                let mut whole = [0; 16];
+                whole.copy_from_slice(window);
+                let text = u128::from_le_bytes(whole) & !(u128::MAX << (8 * len));
+                self.short.get(&with_len(text, len)).copied()
+            }
+            _ => self.find(bytes.0.get(start..end)?),
+        }
+    }
+}
+
+trait TryInsertId<K> {
+    fn try_insert_id(&mut self, key: K, id: u32) -> bool;
+}
+
+impl<K: Eq + std::hash::Hash, S: std::hash::BuildHasher> TryInsertId<K> for HashMap<K, u32, S> {
+    fn try_insert_id(&mut self, key: K, id: u32) -> bool {
+        let mut there = true;
+        self.entry(key).or_insert_with(|| {
+            there = false;
+            id
+        });
+        there
+    }
+}
+
+/// Bytes with room behind them, so that a window of 16 can be read from any place.
+#[derive(Default)]
+pub struct Padded(Vec<u8>);
+
+impl Padded {
+    pub fn set(&mut self, parts: &[&str]) {
+        self.0.clear();
+        for part in parts {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+        self.0.extend_from_slice(&[0; 16]);
+    }
+
+    /// The text at a place, if it is one.
+    pub fn text(&self, start: usize, end: usize) -> &str {
+        let bytes = self.0.get(start..end).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// The bytes, the first one lowest, and their number in the highest byte; none where they are
+/// too many.
+fn number(text: &[u8]) -> Option<u128> {
+    let len = text.len();
+    let word = |at: usize| -> Option<u64> {
+        Some(u64::from_le_bytes(text.get(at..at + 8)?.try_into().ok()?))
+    };
+    let half = |at: usize| -> Option<u64> {
+        Some(u64::from(u32::from_le_bytes(text.get(at..at + 4)?.try_into().ok()?)))
+    };
+    // First and last bytes overlap where the length is no power of two.
+    let bytes = match len {
+        0 => 0,
+        1..=3 => {
+            let byte = |at: usize| u128::from(text[at]) << (8 * at);
+            byte(0) | byte(len / 2) | byte(len - 1)
+        }
+        4..=7 => u128::from(half(0)?) | u128::from(half(len - 4)?) << (8 * (len - 4)),
+        8..=SHORT => u128::from(word(0)?) | u128::from(word(len - 8)?) << (8 * (len - 8)),
+        _ => return None,
+    };
+    Some(with_len(bytes, len))
+}
+
+fn with_len(bytes: u128, len: usize) -> u128 {
+    bytes | (len as u128) << 120
+}
+
+/// Hashes a number with one multiplication, folded (Knuth, TAOCP 3, 6.4; as foldhash does).
+#[derive(Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write_u128(&mut self, key: u128) {
+        let (low, high) = (key as u64, (key >> 64) as u64);
+        let product =
+            u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd1b5_4a32_d192_ed03);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(self.0) << 64 | u128::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_every_length_are_told_apart() {
+        let text = "abcdefgh\0ijklmnopqrstuvwxyz한글";
+        let ends = || (0..=text.len()).filter(|i| text.is_char_boundary(*i));
+        let mut keys = Keys::default();
+        let mut all = Vec::new();
+        for start in ends() {
+            for end in ends().filter(|end| *end >= start) {
+                all.push((start, end));
+            }
+        }
+        all.sort_by_key(|(start, end)| &text[*start..*end]);
+        all.dedup_by_key(|(start, end)| text[*start..*end].to_owned());
+        for (id, (start, end)) in all.iter().enumerate() {
+            assert!(!keys.insert(text[*start..*end].as_bytes(), id as u32));
+        }
+        let mut padded = Padded::default();
+        padded.set(&[&text[..9], &text[9..]]);
+        for (id, (start, end)) in all.iter().enumerate() {
+            let expected = Some(id as u32);
+            assert_eq!(keys.find(text[*start..*end].as_bytes()), expected);
+            assert_eq!(keys.find_within(&padded, *start, *end), expected);
+            assert_eq!(padded.text(*start, *end), &text[*start..*end]);
+            assert!(keys.insert(text[*start..*end].as_bytes(), 7));
+        }
+        assert_eq!(keys.find(b"zz"), None);
+    }
+}
