@@ -1,6 +1,6 @@
 //! From scores to probabilities that mean what they say, on tickets that were not fitted on.
 
-use crate::triage::model::{Calibration, Calibrations, log_softmax};
+use crate::triage::model::{Calibration, Calibrations};
 use crate::triage::text::language::Language;
 
 /// Above every confidence: such a label is never decided without a person.
@@ -10,6 +10,8 @@ pub const NEVER: f64 = 1.01;
 const OWN_CALIBRATION: usize = 300;
 /// Held-out tickets that are looked at: more do not move a temperature.
 const ENOUGH: usize = 4000;
+/// A larger share of labels that mean nothing is no calibration but a bad model.
+const MOST_NOISE: f64 = 0.5;
 
 /// A held-out ticket: uncalibrated scores by label, its number of known words, its true label.
 #[derive(Clone, Debug)]
@@ -20,6 +22,19 @@ pub struct Scored {
     pub language: Language,
 }
 
+impl Scored {
+    /// The label with the greatest score, of equals the first.
+    pub fn best(&self) -> usize {
+        let mut best = 0;
+        for (i, score) in self.scores.iter().enumerate() {
+            if *score > self.scores[best] {
+                best = i;
+            }
+        }
+        best
+    }
+}
+
 /// Mean Brier score: the squared distance between probabilities and truth, summed over labels.
 pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
     let mut buffer = Vec::new();
@@ -27,17 +42,18 @@ pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
     for ticket in tickets {
         buffer.clear();
         buffer.extend_from_slice(&ticket.scores);
-        log_softmax(&mut buffer, calibration.scale(ticket.words));
-        for (i, log_p) in buffer.iter().enumerate() {
+        calibration.probabilities(&mut buffer, ticket.words);
+        for (i, p) in buffer.iter().enumerate() {
             let truth = if i == ticket.truth { 1.0 } else { 0.0 };
-            sum += (log_p.exp() - truth).powi(2);
+            sum += (p - truth).powi(2);
         }
     }
     sum / tickets.len().max(1) as f64
 }
 
 /// The calibration of least Brier score: the exponent from a grid, for each the temperature by
-/// golden-section search over its logarithm. No tickets leave the scores as they are.
+/// golden-section search over its logarithm, for each of those the noise. No tickets leave the
+/// scores as they are.
 ///
 /// Not of least log loss: a few mislabelled tickets, which every service desk has, cost that
 /// without bound when the model is rightly sure, and all others come out too unsure.
@@ -50,13 +66,39 @@ pub fn calibrate(tickets: &[Scored]) -> Calibration {
     least.filter(|_| !tickets.is_empty()).map_or(Calibration::NONE, |(_, best)| best)
 }
 
-/// The temperature of least Brier score for one exponent.
+/// The temperature of least Brier score for one exponent, with its noise.
 pub fn temperature(tickets: &[Scored], exponent: f64) -> Calibration {
     if tickets.is_empty() {
         return Calibration::NONE;
     }
-    let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent };
-    at(golden_section(-9.0, 7.0, |log_t| brier(some(tickets), at(log_t))))
+    let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent, noise: 0.0 };
+    let log_t = golden_section(-9.0, 7.0, |log_t| with_noise(some(tickets), at(log_t)).0);
+    let noise = with_noise(some(tickets), at(log_t)).1;
+    Calibration { noise, ..at(log_t) }
+}
+
+/// The Brier score of a calibration with the noise that makes it least, and that noise. With
+/// probabilities `p`, truth `y` and `u = 1 / k`, the score of `p + noise * (u - p)` is a parabola
+/// in the noise.
+fn with_noise(tickets: &[Scored], calibration: Calibration) -> (f64, f64) {
+    let mut buffer = Vec::new();
+    let (mut constant, mut slope, mut bend) = (0.0, 0.0, 0.0);
+    for ticket in tickets {
+        buffer.clear();
+        buffer.extend_from_slice(&ticket.scores);
+        calibration.probabilities(&mut buffer, ticket.words);
+        let even = 1.0 / buffer.len().max(1) as f64;
+        for (i, p) in buffer.iter().enumerate() {
+            let off = p - if i == ticket.truth { 1.0 } else { 0.0 };
+            let turn = even - p;
+            constant += off * off;
+            slope += off * turn;
+            bend += turn * turn;
+        }
+    }
+    let noise = if bend > 0.0 { (-slope / bend).clamp(0.0, MOST_NOISE) } else { 0.0 };
+    let sum = constant + noise * (2.0 * slope + noise * bend);
+    (sum / tickets.len().max(1) as f64, noise)
 }
 
 /// As [`calibrate`], and apart for each language that has tickets enough.
@@ -169,8 +211,11 @@ mod tests {
             })
             .collect();
         let mut unsure = vec![1.0, 0.0];
-        log_softmax(&mut unsure, calibrate(&tickets).scale(1));
-        assert!((unsure[0].exp() - 0.73).abs() < 0.05, "{}", unsure[0].exp());
+        calibrate(&tickets).probabilities(&mut unsure, 1);
+        assert!((unsure[0] - 0.73).abs() < 0.05, "{}", unsure[0]);
+        let mut sure = vec![10.0, 0.0];
+        calibrate(&tickets).probabilities(&mut sure, 1);
+        assert!((sure[0] - 0.95).abs() < 0.02, "{}", sure[0]);
     }
 
     #[test]

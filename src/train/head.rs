@@ -4,25 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use linfa_bayes::NaiveBayes;
-use ndarray::Array2;
-
 use super::TrainError;
-use super::calibrate::{Scored, brier, by_language, chance_of_wins, temperature};
+use super::calibrate::{Scored, by_language, chance_of_wins};
 use super::data::Example;
 use super::documents::Documents;
-use super::fit::Sparse;
-use super::method::{Fitter, Method, Scaling, Scorer, Weights};
-use super::recipe::{Kind, Recipe};
+use super::method::{Fit, Fitter, Method};
+use super::recipe::Recipe;
+use super::report::LearningPoint;
+use super::select::{Question, Selected};
 use super::thresholds::{Answer, thresholds_by_class};
-use crate::triage::model::{Calibrations, Target, log_softmax};
+use crate::triage::model::{Calibrations, Target};
 
 /// A head must beat the most frequent label by less chance than this.
 const SIGNIFICANCE: f64 = 0.01;
-/// Tickets on which scores are compared with linfa's.
-const COMPARED: usize = 50;
-/// Shares of naive Bayes that are tried beside the sharpened model.
-const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
+
+/// A ticket's place in the corpus, with its label's place among the labels.
+pub type Labelled = (usize, usize);
 
 /// The examples that may be learnt from, as features.
 pub struct Corpus<'a> {
@@ -52,12 +49,12 @@ impl Corpus<'_> {
     }
 
     /// Places with the labels' own places.
-    fn labelled(
+    pub fn labelled(
         &self,
         target: Target,
         labels: &[Arc<str>],
         places: impl Iterator<Item = usize>,
-    ) -> Vec<(usize, usize)> {
+    ) -> Vec<Labelled> {
         let label = |i| labels.binary_search(self.label(i, target)?).ok();
         places.filter_map(|i| Some((i, label(i)?))).collect()
     }
@@ -74,6 +71,10 @@ pub struct Choice {
     pub no_signal: Option<f64>,
     /// What the head said of tickets that it had not seen.
     pub held_out: Vec<HeldOut>,
+    /// How good it was on those of them that the first fit had not seen, from fewer tickets.
+    pub learning: Vec<LearningPoint>,
+    /// A similar fit, to start from.
+    fit: Fit,
 }
 
 /// A held-out ticket's place among the examples, with calibrated probabilities by label.
@@ -89,7 +90,7 @@ pub struct Trained {
     pub choice: Choice,
     /// Tickets of each label that it was fitted on.
     pub tickets: Vec<u64>,
-    pub fitted: Weights,
+    pub fit: Fit,
 }
 
 /// Chooses for one head. Each round is a list of places that are held out while the rest is
@@ -103,6 +104,7 @@ pub fn choose(
     corpus: &Corpus<'_>,
     rounds: &[Vec<usize>],
     recipe: &Recipe,
+    done: impl FnMut(usize, usize),
 ) -> Result<Result<Choice, String>, TrainError> {
     let min = recipe.fit.min_tickets.max(1);
     let counts = corpus.label_counts(target);
@@ -127,7 +129,8 @@ pub fn choose(
             _ => Ok(Err("no held-out ticket has such a label".to_owned())),
         };
     }
-    let (method, held_out) = best(target, &labels, corpus, rounds, recipe)?;
+    let question = Question { target, labels: &labels, corpus, recipe };
+    let Selected { method, held_out, fit, learning } = question.select(rounds, done)?;
     let scored: Vec<Scored> = held_out.iter().map(|(_, s)| s.clone()).collect();
     let calibration = by_language(&scored);
     let answers: Vec<Answer> = scored.iter().map(|t| answer(t, &calibration)).collect();
@@ -155,15 +158,23 @@ pub fn choose(
     let thresholds =
         thresholds_by_class(&answers, labels.len(), settings.precision, settings.min_tickets);
     let held_out = held_out.into_iter().map(|(place, ticket)| {
-        let mut probabilities = ticket.scores.clone();
-        let scale = calibration.of(ticket.language).scale(ticket.words);
-        log_softmax(&mut probabilities, scale);
-        probabilities.iter_mut().for_each(|p| *p = p.exp());
-        let best = answer(&ticket, &calibration).label;
+        let best = ticket.best();
+        let mut probabilities = ticket.scores;
+        calibration.of(ticket.language).probabilities(&mut probabilities, ticket.words);
         HeldOut { example: corpus.of[place], truth: ticket.truth, best, probabilities }
     });
     let held_out = held_out.collect();
-    Ok(Ok(Choice { target, labels, method, calibration, thresholds, no_signal, held_out }))
+    Ok(Ok(Choice {
+        target,
+        labels,
+        method,
+        calibration,
+        thresholds,
+        no_signal,
+        held_out,
+        learning,
+        fit,
+    }))
 }
 
 impl Choice {
@@ -171,133 +182,25 @@ impl Choice {
     pub fn fit(self, corpus: &Corpus<'_>) -> Trained {
         let of = corpus.labelled(self.target, &self.labels, 0..corpus.of.len());
         let fitter = Fitter::new(&corpus.documents, self.labels.clone(), &of);
-        let fitted = fitter.fit(self.method);
-        Trained { tickets: fitter.counts.tickets, fitted, choice: self }
+        let fit = fitter.fit(self.method, Some(&self.fit));
+        let tickets = fitter.counts.tickets;
+        Trained { choice: Self { fit: Fit::default(), ..self }, tickets, fit }
     }
 }
 
-/// Held-out scores by method.
-type Candidates = Vec<(Method, Vec<(usize, Scored)>)>;
-
-/// The method of least calibrated Brier score on held-out tickets, of equals the first.
-fn best(
-    target: Target,
-    labels: &[Arc<str>],
-    corpus: &Corpus<'_>,
-    rounds: &[Vec<usize>],
-    recipe: &Recipe,
-) -> Result<(Method, Vec<(usize, Scored)>), TrainError> {
-    let mut candidates: Candidates = Vec::new();
-    for (i, round) in rounds.iter().enumerate() {
-        let rest = (0..corpus.of.len()).filter(|place| round.binary_search(place).is_err());
-        let fit_on = corpus.labelled(target, labels, rest);
-        let held_out = corpus.labelled(target, labels, round.iter().copied());
-        let fitter = Fitter::new(&corpus.documents, labels.to_vec(), &fit_on);
-        if i == 0 {
-            compare_with_linfa(&fitter, &corpus.documents, &held_out, recipe.fit.alpha[0])?;
-        }
-        for (method, weights) in fits(&fitter, recipe) {
-            let scorer = Scorer::new(&corpus.documents, &fitter.active, &weights);
-            let scored = held_out.iter().map(|(place, truth)| {
-                let scored = Scored {
-                    scores: scorer.scores(*place),
-                    words: corpus.documents.known[*place],
-                    truth: *truth,
-                    language: corpus.examples[corpus.of[*place]].language,
-                };
-                (*place, scored)
-            });
-            match candidates.iter_mut().find(|(m, _)| *m == method) {
-                Some((_, all)) => all.extend(scored),
-                None => candidates.push((method, scored.collect())),
-            }
-        }
+impl Trained {
+    /// Fits the same on another corpus, of whose features `from` tells where they were here.
+    pub fn again(self, corpus: &Corpus<'_>, from: &[Option<u32>]) -> Self {
+        Choice { fit: self.fit.moved(from), ..self.choice }.fit(corpus)
     }
-    if recipe.fit.kind == Kind::Auto {
-        candidates.extend(mixtures(&candidates));
-    }
-    let losses = candidates.iter().map(|(_, tickets)| loss(tickets));
-    let least = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(i, _)| i);
-    Ok(candidates.swap_remove(least))
-}
-
-/// What the recipe wants tried, fitted.
-fn fits(fitter: &Fitter<'_>, recipe: &Recipe) -> Vec<(Method, Weights)> {
-    let settings = &recipe.fit;
-    let wanted = |kind| settings.kind == kind || settings.kind == Kind::Auto;
-    let mut fits = Vec::new();
-    for alpha in &settings.alpha {
-        let methods = [
-            (Kind::NaiveBayes, Method::NaiveBayes { alpha: *alpha }),
-            (Kind::Complement, Method::Complement { alpha: *alpha }),
-        ];
-        let methods = methods.into_iter().filter(|(kind, _)| wanted(*kind));
-        fits.extend(methods.map(|(_, method)| (method, fitter.fit(method))));
-    }
-    if wanted(Kind::Sharpened) {
-        for scaling in [Scaling::Label, Scaling::None] {
-            let solved = fitter.sharpened(&settings.lambda, scaling);
-            let method = |lambda: &f64| Method::Sharpened { lambda: *lambda, scaling };
-            fits.extend(settings.lambda.iter().map(method).zip(solved));
-        }
-    }
-    fits
-}
-
-/// The best sharpened candidate and the best naive Bayes one in several shares.
-fn mixtures(candidates: &Candidates) -> Candidates {
-    let best = |wanted: fn(&Method) -> bool| {
-        let of_kind = candidates.iter().filter(|(method, _)| wanted(method));
-        of_kind.map(|(m, t)| (loss(t), m, t)).min_by(|a, b| a.0.total_cmp(&b.0))
-    };
-    let sharpened = best(|m| matches!(m, Method::Sharpened { .. }));
-    let bayes = best(|m| matches!(m, Method::NaiveBayes { .. } | Method::Complement { .. }));
-    let (
-        Some((_, Method::Sharpened { lambda, scaling }, sharp)),
-        Some((_, Method::NaiveBayes { alpha } | Method::Complement { alpha }, rest)),
-    ) = (sharpened, bayes)
-    else {
-        return Vec::new();
-    };
-    let complement = matches!(bayes, Some((_, Method::Complement { .. }, _)));
-    let scale = |tickets: &[(usize, Scored)]| cooled(tickets).1;
-    let (sharp_scale, rest_scale) = (scale(sharp), scale(rest));
-    let mixed = |share: &f64| {
-        let (a, b) = ((1.0 - share) * sharp_scale, share * rest_scale);
-        let tickets = sharp.iter().zip(rest).map(|((place, x), (_, y))| {
-            let scores = x.scores.iter().zip(&y.scores).map(|(x, y)| a * x + b * y).collect();
-            (*place, Scored { scores, ..x.clone() })
-        });
-        let (lambda, scaling, alpha) = (*lambda, *scaling, *alpha);
-        let method =
-            Method::Mixed { lambda, scaling, alpha, complement, of_sharpened: a, of_bayes: b };
-        (method, tickets.collect())
-    };
-    SHARES.iter().map(mixed).collect()
-}
-
-fn loss(tickets: &[(usize, Scored)]) -> f64 {
-    cooled(tickets).0
-}
-
-/// Brier score at the best temperature, and what scores are multiplied by there.
-fn cooled(tickets: &[(usize, Scored)]) -> (f64, f64) {
-    let scored: Vec<Scored> = tickets.iter().map(|(_, s)| s.clone()).collect();
-    let calibration = temperature(&scored, 0.0);
-    (brier(&scored, calibration), calibration.scale(1))
 }
 
 /// The best label with its confidence.
 fn answer(ticket: &Scored, calibration: &Calibrations) -> Answer {
     let mut scores = ticket.scores.clone();
-    log_softmax(&mut scores, calibration.of(ticket.language).scale(ticket.words));
-    let mut best = 0;
-    for (i, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = i;
-        }
-    }
-    Answer { label: best, confidence: scores[best].exp(), right: best == ticket.truth }
+    let best = ticket.best();
+    calibration.of(ticket.language).probabilities(&mut scores, ticket.words);
+    Answer { label: best, confidence: scores[best], right: best == ticket.truth }
 }
 
 /// The place of the most frequent label; of equals the first.
@@ -306,44 +209,4 @@ fn majority(labels: usize, of: &[(usize, usize)]) -> usize {
     of.iter().for_each(|(_, label)| tickets[*label] += 1);
     let most = tickets.iter().max();
     tickets.iter().position(|n| Some(n) == most).unwrap_or(0)
-}
-
-/// Naive Bayes scores against linfa's dense ones, on the first held-out tickets.
-fn compare_with_linfa(
-    fitter: &Fitter<'_>,
-    documents: &Documents,
-    held_out: &[(usize, usize)],
-    alpha: f64,
-) -> Result<(), TrainError> {
-    let squares = documents.squares(&fitter.active);
-    let sparse = |(place, _): &(usize, usize)| documents.sparse(*place, &fitter.active, &squares);
-    let tickets: Vec<Sparse> = held_out.iter().take(COMPARED).map(sparse).collect();
-    let mut features: Vec<u32> = tickets.iter().flatten().map(|(id, _)| *id).collect();
-    features.sort_unstable();
-    features.dedup();
-    let fail = |e: String| TrainError::Linfa(e);
-    let fitted = fitter.counts.fit(alpha);
-    let linfa = fitted.to_linfa(&features).map_err(|e| fail(e.to_string()))?;
-    let mut rows = Array2::zeros((tickets.len(), features.len()));
-    for (ticket, mut row) in tickets.iter().zip(rows.rows_mut()) {
-        for (id, value) in ticket {
-            if let Ok(column) = features.binary_search(id) {
-                row[column] = *value;
-            }
-        }
-    }
-    let theirs = linfa.joint_log_likelihood(rows.view());
-    let weights = fitter.fit(Method::NaiveBayes { alpha });
-    let scorer = Scorer::new(documents, &fitter.active, &weights);
-    for (i, (place, _)) in held_out.iter().take(COMPARED).enumerate() {
-        for (label, ours) in scorer.scores(*place).into_iter().enumerate() {
-            let theirs = theirs.get(&label).map_or(f64::NAN, |scores| scores[i]);
-            // Written so that a NaN on either side fails. Weights have single precision.
-            let near = (ours - theirs).abs() <= 1e-4 * ours.abs().max(1.0);
-            if !near {
-                return Err(fail(format!("ticket {i}, label {label}: {ours} against {theirs}")));
-            }
-        }
-    }
-    Ok(())
 }

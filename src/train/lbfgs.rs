@@ -9,6 +9,8 @@ const MEMORY: usize = 5;
 /// A step must win this share of what the slope promises.
 const SUFFICIENT: f64 = 1e-4;
 const HALVINGS: usize = 20;
+/// Shorter halves are done sooner than a thread is started.
+const WORTH_A_THREAD: usize = 100_000;
 /// The first steps are short, until the memory knows how the function bends.
 const PATIENCE: usize = 3;
 
@@ -109,9 +111,23 @@ fn direction(gradient: &[f32], steps: &[Step]) -> Vec<f32> {
     q
 }
 
-/// In blocks, so that the sum is both fast and exact enough.
+/// In blocks, so that the sum is both fast and exact enough; in two halves at once.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 8;
+    let middle = a.len() / 2;
+    if middle < WORTH_A_THREAD {
+        return dot_of(a, b);
+    }
+    let ((a, more_a), (b, more_b)) = (a.split_at(middle), b.split_at(middle));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| dot_of(a, b));
+        let second = dot_of(more_a, more_b);
+        // A thread that only adds does not panic.
+        first.join().unwrap_or(f64::NAN) + second
+    })
+}
+
+fn dot_of(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 16;
     let block = |(a, b): (&[f32], &[f32])| {
         let mut lanes = [0.0f32; LANES];
         let (a8, b8) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -126,11 +142,27 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.chunks(1024).zip(b.chunks(1024)).map(block).sum()
 }
 
+/// `to += by * what`.
 fn add(to: &mut [f32], by: f64, what: &[f32]) {
     let by = by as f32;
-    for (to, what) in to.iter_mut().zip(what) {
-        *to += by * what;
+    in_two(to, what, |to, what| {
+        for (to, what) in to.iter_mut().zip(what) {
+            *to += by * what;
+        }
+    });
+}
+
+/// Does something to both halves of two equally long lists at once.
+fn in_two(a: &mut [f32], b: &[f32], work: impl Fn(&mut [f32], &[f32]) + Sync) {
+    let middle = a.len() / 2;
+    if middle < WORTH_A_THREAD {
+        return work(a, b);
     }
+    let ((a, more_a), (b, more_b)) = (a.split_at_mut(middle), b.split_at(middle));
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(a, b));
+        work(more_a, more_b);
+    });
 }
 
 #[cfg(test)]

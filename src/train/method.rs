@@ -11,7 +11,9 @@ use super::sharpen::Problem;
 
 /// Smoothing of the naive Bayes ratios that scale the sharpened model's features.
 const RATIO_ALPHA: f64 = 0.1;
-const LIMITS: Limits = Limits { iterations: 60, tolerance: 1e-3 };
+/// From zero, and from the weights of a similar problem.
+const COLD: Limits = Limits { iterations: 40, tolerance: 1e-3 };
+const WARM: Limits = Limits { iterations: 15, tolerance: 1e-3 };
 
 /// A kind of model with its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,13 +23,15 @@ pub enum Method {
     NaiveBayes { alpha: f64 },
     /// Complement naive Bayes.
     Complement { alpha: f64 },
-    /// A linear layer over features scaled by naive Bayes.
-    Sharpened { lambda: f64, scaling: Scaling },
+    /// A linear layer over features scaled by a power of naive Bayes' log-count ratio in each
+    /// label: with 1 what tells little is hardly learnt, with 0 all features are alike, which is
+    /// better where labels are many and have few tickets each.
+    Sharpened { lambda: f64, power: f64 },
     /// Sharpened and plain (or complement) naive Bayes added up, weights and biases alike, each
     /// multiplied by its factor (the interpolation of Wang and Manning 2012).
     Mixed {
         lambda: f64,
-        scaling: Scaling,
+        power: f64,
         alpha: f64,
         complement: bool,
         of_sharpened: f64,
@@ -35,30 +39,20 @@ pub enum Method {
     },
 }
 
-/// What the sharpened model's features are scaled by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scaling {
-    /// By naive Bayes' log-count ratio of the feature in each label.
-    Label,
-    /// By nothing: better where labels are many and have few tickets each.
-    None,
-}
-
 impl std::fmt::Display for Method {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NaiveBayes { alpha } => write!(f, "naive Bayes, alpha {alpha}"),
             Self::Complement { alpha } => write!(f, "complement naive Bayes, alpha {alpha}"),
-            Self::Sharpened { lambda, scaling } => {
-                write!(f, "sharpened naive Bayes, lambda {lambda}, scaling {scaling:?}")
+            Self::Sharpened { lambda, power } => {
+                write!(f, "sharpened naive Bayes, lambda {lambda}, ratio to the power of {power}")
             }
-            Self::Mixed { lambda, scaling, alpha, complement, .. } => {
+            Self::Mixed { lambda, power, alpha, complement, .. } => {
                 let bayes = if *complement { "complement" } else { "plain" };
                 write!(
                     f,
-                    "sharpened (lambda {lambda}, scaling {scaling:?}) and {bayes} (alpha {alpha}) \
-                     naive Bayes"
+                    "sharpened (lambda {lambda}, ratio to the power of {power}) and {bayes} (alpha \
+                     {alpha}) naive Bayes"
                 )
             }
         }
@@ -86,6 +80,40 @@ impl Weights {
     }
 }
 
+/// A fit, and where a similar one may start from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fit {
+    pub weights: Weights,
+    /// `[feature][label]`, the biases last; empty where nothing was searched for.
+    parameters: Vec<f32>,
+}
+
+impl Fit {
+    fn of(weights: Weights) -> Self {
+        Self { weights, parameters: Vec::new() }
+    }
+
+    fn start(&self) -> Option<&[f32]> {
+        Some(self.parameters.as_slice()).filter(|p| !p.is_empty())
+    }
+
+    /// The parameters over other features: `from` has for each of them its place in this one, if
+    /// any.
+    pub fn moved(&self, from: &[Option<u32>]) -> Self {
+        let k = self.weights.biases.len();
+        let Some(old) = self.start() else { return Self::default() };
+        let mut parameters = vec![0.0; (from.len() + 1) * k];
+        let rows = parameters.chunks_mut(k.max(1));
+        let last = old.len() / k - 1;
+        for (row, from) in rows.zip(from.iter().copied().chain([Some(last as u32)])) {
+            if let Some(from) = from {
+                row.copy_from_slice(&old[from as usize * k..][..k]);
+            }
+        }
+        Self { weights: Weights::default(), parameters }
+    }
+}
+
 /// Tickets with labels, ready to be fitted by any method.
 pub struct Fitter<'a> {
     documents: &'a Documents,
@@ -104,51 +132,59 @@ impl<'a> Fitter<'a> {
         Self { documents, of, active, counts }
     }
 
-    pub fn fit(&self, method: Method) -> Weights {
+    /// Fits what `method` says. What has to be searched for starts from a similar `start`, if
+    /// there is one.
+    pub fn fit(&self, method: Method, start: Option<&Fit>) -> Fit {
         match method {
             Method::NaiveBayes { alpha } => {
                 let fitted = self.counts.fit(alpha);
                 let weights = self.by_feature(&fitted.log_probabilities, 1.0);
-                Weights { weights, biases: fitted.log_priors }
+                Fit::of(Weights { weights, biases: fitted.log_priors })
             }
             Method::Complement { alpha } => {
                 let weights = self.by_feature(&self.counts.complement(alpha), -1.0);
-                Weights { weights, biases: vec![0.0; self.counts.labels.len()] }
+                Fit::of(Weights { weights, biases: vec![0.0; self.counts.labels.len()] })
             }
-            Method::Sharpened { lambda, scaling } => {
-                self.sharpened(&[lambda], scaling).pop().unwrap_or_default()
+            Method::Sharpened { lambda, power } => {
+                self.sharpened(&[lambda], power, start).pop().unwrap_or_default()
             }
-            Method::Mixed { lambda, scaling, alpha, complement, of_sharpened, of_bayes } => {
+            Method::Mixed { lambda, power, alpha, complement, of_sharpened, of_bayes } => {
                 let bayes = if complement {
                     Method::Complement { alpha }
                 } else {
                     Method::NaiveBayes { alpha }
                 };
-                let sharpened = self.fit(Method::Sharpened { lambda, scaling });
-                sharpened.mixed(of_sharpened, &self.fit(bayes), of_bayes)
+                let Fit { weights, parameters } =
+                    self.fit(Method::Sharpened { lambda, power }, start);
+                let bayes = self.fit(bayes, None).weights;
+                Fit { weights: weights.mixed(of_sharpened, &bayes, of_bayes), parameters }
             }
         }
     }
 
     /// The sharpened model for each penalty, each started from where the last one ended.
-    pub fn sharpened(&self, lambdas: &[f64], scaling: Scaling) -> Vec<Weights> {
-        let log_probabilities = self.counts.fit(RATIO_ALPHA).log_probabilities;
-        let complement = self.counts.complement(RATIO_ALPHA);
-        let ratio = |(own, rest): (&f64, &f64)| match scaling {
-            Scaling::Label => own - rest,
-            Scaling::None => 1.0,
+    pub fn sharpened(&self, lambdas: &[f64], power: f64, start: Option<&Fit>) -> Vec<Fit> {
+        let ratios = self.ratios();
+        let problem = Problem::new(self.documents, self.of, &self.active, &ratios, power);
+        let mut solved: Vec<Fit> = Vec::new();
+        for lambda in lambdas {
+            let start = solved.last().or(start).and_then(Fit::start);
+            let limits = if start.is_some() { WARM } else { COLD };
+            let (weights, parameters) = problem.solve(*lambda, start, limits);
+            solved.push(Fit { weights, parameters });
+        }
+        solved
+    }
+
+    /// How much more often each feature occurs in a label than in the others, as the logarithm of
+    /// naive Bayes' probabilities; by label and feature.
+    fn ratios(&self) -> Vec<Vec<f64>> {
+        let own = self.counts.fit(RATIO_ALPHA).log_probabilities;
+        let rest = self.counts.complement(RATIO_ALPHA);
+        let ratios = |(own, rest): (Vec<f64>, Vec<f64>)| -> Vec<f64> {
+            own.iter().zip(&rest).map(|(own, rest)| own - rest).collect()
         };
-        let rows = log_probabilities.iter().zip(&complement);
-        let ratios: Vec<Vec<f64>> =
-            rows.map(|(own, rest)| own.iter().zip(rest).map(ratio).collect()).collect();
-        let problem = Problem::new(self.documents, self.of, &self.active, &ratios);
-        let mut parameters = problem.start();
-        let solved = lambdas.iter().map(|lambda| {
-            problem.solve(&mut parameters, *lambda, LIMITS);
-            let (weights, biases) = problem.weights(&parameters);
-            Weights { weights, biases }
-        });
-        solved.collect()
+        own.into_iter().zip(rest).map(ratios).collect()
     }
 
     /// `[label][feature]` turned around; features that do not occur weigh nothing.

@@ -16,6 +16,7 @@ pub mod method;
 pub mod recipe;
 pub mod render;
 pub mod report;
+mod select;
 mod sharpen;
 pub mod simulate;
 pub mod split;
@@ -209,18 +210,20 @@ pub fn train(
     let mut omitted = Vec::new();
     let mut too_small = BTreeMap::new();
     for (i, target) in Target::ALL.into_iter().enumerate() {
-        step(Step::Fit, i, Target::ALL.len() + 1);
         let small = corpus.small_labels(target, recipe.fit.min_tickets);
         if !small.is_empty() {
             too_small.insert(target, small);
         }
-        match head::choose(target, &corpus, &rounds, recipe)? {
+        let parts = Target::ALL.len() + 1;
+        let done = |n: usize, of: usize| step(Step::Fit, i * of + n, parts * of);
+        match head::choose(target, &corpus, &rounds, recipe, done)? {
             Ok(choice) => choices.push(choice),
             Err(why) => omitted.push((target, why)),
         }
     }
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
     let warnings = warnings(&choices);
+    let learning = choices.first().map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = suspects(&choices, &data.examples);
     let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
@@ -231,10 +234,13 @@ pub fn train(
     let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
     let category = predictions.head(Target::Category);
     if recipe.split.refit {
-        drop((corpus, vocabulary, model));
+        drop((corpus, model));
         let all: Vec<usize> = (0..data.examples.len()).collect();
-        let (vocabulary, corpus) = self::corpus(&data, &texts, &all, recipe);
-        let heads: Vec<Trained> = heads.into_iter().map(|h| h.choice.fit(&corpus)).collect();
+        let (again, corpus) = self::corpus(&data, &texts, &all, recipe);
+        let from = again.places_in(&vocabulary);
+        let vocabulary = again;
+        let heads: Vec<Trained> =
+            heads.into_iter().map(|head| head.again(&corpus, &from)).collect();
         bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
     }
     bundle.manifest.metrics = metrics(&evaluation);
@@ -253,7 +259,7 @@ pub fn train(
         omitted,
         warnings,
         evaluation,
-        learning: Vec::new(),
+        learning,
         top_words: Vec::new(),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
         suspects,
@@ -305,7 +311,7 @@ fn assemble(
     let row = |entry: usize| {
         heads.iter().flat_map(move |h| {
             let labels = h.choice.labels.len();
-            h.fitted.weights[entry * labels..][..labels].iter().copied()
+            h.fit.weights.weights[entry * labels..][..labels].iter().copied()
         })
     };
     Bundle {
@@ -313,7 +319,7 @@ fn assemble(
         tokenizer: definition::write(&vocabulary.entries),
         scales: vocabulary.scales.clone(),
         weights: (0..vocabulary.entries.len()).flat_map(row).collect(),
-        biases: heads.iter().map(|h| h.fitted.biases.clone()).collect(),
+        biases: heads.iter().map(|h| h.fit.weights.biases.clone()).collect(),
         probes: Vec::new(),
         card: String::new(),
     }

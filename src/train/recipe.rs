@@ -155,7 +155,7 @@ impl Default for Columns {
 
 impl Default for Features {
     fn default() -> Self {
-        Self { size: 200_000, min_tickets: 2, gram_weight: 1.5, subject_weight: 2.0 }
+        Self { size: 400_000, min_tickets: 2, gram_weight: 2.0, subject_weight: 2.0 }
     }
 }
 
@@ -164,7 +164,7 @@ impl Default for Fit {
         Self {
             kind: Kind::Auto,
             alpha: vec![0.03, 0.1, 0.3],
-            lambda: vec![0.1, 0.03],
+            lambda: vec![0.3, 0.1, 0.03],
             min_tickets: 2,
         }
     }

@@ -4,13 +4,16 @@
 //!
 //! Label `k` weighs feature `f` with `|r[k][f]| * u[k][f]`, where `r` is the log-count ratio of
 //! naive Bayes. The `u` are penalised by `lambda / 2 * u^2`, so a feature that naive Bayes finds
-//! telling may get its weight cheaply and one that it finds empty may hardly get any. The sum over
-//! tickets of the negative log likelihood and the penalty is convex; [`super::lbfgs`] finds its
-//! minimum. The work is shared by two threads in a fixed way, so that any machine gives the same
+//! telling may get its weight cheaply and one that it finds empty may hardly get any. A ticket
+//! counts by one over the root of how many its label has, so that small labels are learnt beside
+//! great ones. The sum over tickets of the negative log likelihood and the penalty is convex; [`super::lbfgs`] finds its
+//! minimum, in variables that are scaled by how much the sum bends in each, which takes half the
+//! steps. The work is shared by two threads in a fixed way, so that any machine gives the same
 //! weights.
 
 use super::documents::Documents;
 use super::lbfgs::{Limits, minimise};
+use super::method::Weights;
 
 /// Fitted or to be fitted on these: a ticket's place in the documents, and its label's.
 type Labelled = [(usize, usize)];
@@ -23,27 +26,43 @@ pub struct Problem<'a> {
     active: &'a [bool],
     inverse_lengths: Vec<f32>,
     /// `[feature][label]`: what a parameter is multiplied by to be a weight.
-    factors: Vec<f32>,
+    ratios: Vec<f32>,
+    /// For each feature the sum of its squares over the tickets, and for each label `p (1 - p)` of
+    /// its share `p` of them: about how much the likelihood bends.
+    squares: Vec<f32>,
+    spreads: Vec<f32>,
+    /// By label: how much each of its tickets counts, 1 on average over all.
+    counts: Vec<f32>,
     /// For each feature the units that bring it, with their shares: the units turned around.
     feature_starts: Vec<u32>,
     unit_of: Vec<(u32, f32)>,
 }
 
+/// What one penalty makes of the problem: `[feature][label]`, the biases last.
+struct Scaled {
+    /// What a variable is multiplied by to be a weight.
+    factors: Vec<f32>,
+    /// What a variable's square costs, twice.
+    penalties: Vec<f32>,
+}
+
 impl<'a> Problem<'a> {
-    /// `ratios` are by label and feature.
+    /// `ratios` are by label and feature; their `power` is what scales.
     pub fn new(
         documents: &'a Documents,
         of: &'a Labelled,
         active: &'a [bool],
         ratios: &[Vec<f64>],
+        power: f64,
     ) -> Self {
         let labels = ratios.len();
-        let squares = documents.squares(active);
-        let factor = |feature: usize| {
-            let on = if active[feature] { 1.0 } else { 0.0 };
-            ratios.iter().map(move |r| on * r[feature].abs() as f32)
+        let lengths = documents.squares(active);
+        let row = |feature: usize| {
+            let scaled = move |r: &Vec<f64>| r[feature].abs().powf(power) as f32;
+            let on = active[feature];
+            ratios.iter().map(move |r| if on { scaled(r) } else { 0.0 })
         };
-        let factors = (0..documents.features).flat_map(factor).collect();
+        let ratios = (0..documents.features).flat_map(row).collect();
         let mut feature_starts = vec![0u32; documents.features + 1];
         let units = &documents.units;
         let each = || {
@@ -61,39 +80,92 @@ impl<'a> Problem<'a> {
             unit_of[at[id as usize] as usize] = (unit, value);
             at[id as usize] += 1;
         }
-        let inverse_lengths =
-            of.iter().map(|(i, _)| documents.inverse_length(*i, &squares)).collect();
-        Self { documents, of, labels, active, inverse_lengths, factors, feature_starts, unit_of }
+        let inverse_lengths: Vec<f32> =
+            of.iter().map(|(i, _)| documents.inverse_length(*i, &lengths)).collect();
+        let mut by_unit = vec![0.0f32; units.len()];
+        let mut tickets = vec![0u32; labels];
+        for ((i, label), by) in of.iter().zip(&inverse_lengths) {
+            tickets[*label] += 1;
+            documents.ticket(*i).for_each(|(unit, g)| by_unit[unit] += (g * by).powi(2));
+        }
+        let mut squares = vec![0.0f32; documents.features];
+        each().for_each(|(unit, id, v)| squares[id as usize] += v * v * by_unit[unit as usize]);
+        let share = |n: &u32| *n as f32 / of.len().max(1) as f32;
+        let roots: f32 = tickets.iter().map(|n| (*n as f32).sqrt()).sum();
+        let count = |n: &u32| of.len() as f32 / roots / (*n as f32).max(1.0).sqrt();
+        let counts = tickets.iter().map(count).collect();
+        let spreads = tickets.iter().map(share).map(|p| p * (1.0 - p)).collect();
+        Self {
+            documents,
+            of,
+            labels,
+            active,
+            inverse_lengths,
+            ratios,
+            squares,
+            spreads,
+            counts,
+            feature_starts,
+            unit_of,
+        }
     }
 
-    /// Parameters to start from: all zero, biases after the features.
-    pub fn start(&self) -> Vec<f32> {
-        vec![0.0; (self.documents.features + 1) * self.labels]
-    }
-
-    /// Moves the parameters to the minimum for one penalty.
-    pub fn solve(&self, parameters: &mut Vec<f32>, lambda: f64, limits: Limits) {
+    /// The weights of least loss under one penalty, searched from the parameters given or from
+    /// zero; and the parameters that they come from.
+    pub fn solve(&self, lambda: f64, start: Option<&[f32]>, limits: Limits) -> (Weights, Vec<f32>) {
+        let scaled = self.scaled(lambda as f32);
+        let units = |i: usize| scaled.factors[i] / self.ratios.get(i).copied().unwrap_or(1.0);
+        let mut x = vec![0.0f32; scaled.factors.len()];
+        if let Some(start) = start {
+            for (i, (x, parameter)) in x.iter_mut().zip(start).enumerate() {
+                let unit = units(i);
+                *x = if unit > 0.0 { parameter / unit } else { 0.0 };
+            }
+        }
         let mut buffers = Buffers::new(self);
-        minimise(parameters, limits, |x, g| self.loss(x, lambda as f32, g, &mut buffers));
+        minimise(&mut x, limits, |x, g| self.loss(x, &scaled, g, &mut buffers));
+        let mut weights: Vec<f32> = x.iter().zip(&scaled.factors).map(|(x, f)| x * f).collect();
+        let biases = weights.split_off(self.documents.features * self.labels);
+        let weights = Weights { weights, biases: biases.into_iter().map(f64::from).collect() };
+        for (i, x) in x.iter_mut().enumerate() {
+            let unit = units(i);
+            *x = if unit.is_finite() { *x * unit } else { 0.0 };
+        }
+        (weights, x)
     }
 
-    /// The weights `[feature][label]` and the biases that parameters stand for.
-    pub fn weights(&self, parameters: &[f32]) -> (Vec<f32>, Vec<f64>) {
-        let weights: Vec<f32> =
-            parameters.iter().zip(&self.factors).map(|(u, factor)| u * factor).collect();
-        let biases = &parameters[self.documents.features * self.labels..];
-        (weights, biases.iter().map(|b| f64::from(*b)).collect())
+    fn scaled(&self, lambda: f32) -> Scaled {
+        let k = self.labels;
+        let tickets = self.of.len() as f32;
+        let (mut factors, mut penalties) = (self.ratios.clone(), vec![0.0; self.ratios.len()]);
+        for (feature, squares) in self.squares.iter().enumerate() {
+            let row = feature * k..(feature + 1) * k;
+            let pairs = factors[row.clone()].iter_mut().zip(&mut penalties[row]);
+            for ((factor, penalty), spread) in pairs.zip(&self.spreads) {
+                let bend = squares * spread * *factor * *factor + lambda;
+                *factor /= bend.sqrt();
+                *penalty = lambda / bend;
+            }
+        }
+        factors
+            .extend(self.spreads.iter().map(|spread| (tickets * spread).max(1.0).sqrt().recip()));
+        penalties.resize(factors.len(), 0.0);
+        Scaled { factors, penalties }
     }
 
     /// The penalised negative log likelihood and its gradient.
-    fn loss(&self, x: &[f32], lambda: f32, gradient: &mut [f32], buffers: &mut Buffers) -> f64 {
+    fn loss(&self, x: &[f32], scaled: &Scaled, gradient: &mut [f32], buffers: &mut Buffers) -> f64 {
         let k = self.labels;
-        let (parameters, biases) = x.split_at(self.documents.features * k);
-        let Buffers { weights, units, halves } = buffers;
-        for ((weight, u), factor) in weights.iter_mut().zip(parameters).zip(&self.factors) {
-            *weight = u * factor;
-        }
-        let weights = &*weights;
+        let features = self.documents.features;
+        let Scaled { factors, penalties } = scaled;
+        let Buffers { weights, units, halves, costs } = buffers;
+        in_two(weights, k, |from, rows| {
+            let at = from * k..from * k + rows.len();
+            for ((weight, u), factor) in rows.iter_mut().zip(&x[at.clone()]).zip(&factors[at]) {
+                *weight = u * factor;
+            }
+        });
+        let (weights, biases) = weights.split_at(features * k);
         in_two(units, k, |from, rows| {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 self.unit_row(from + i, weights, row);
@@ -107,23 +179,32 @@ impl<'a> Problem<'a> {
             self.tickets(middle..self.of.len(), units, biases, second);
         });
         let (first, second) = (&*first, &*second);
-        let (by_feature, by_bias) = gradient.split_at_mut(self.documents.features * k);
+        let (by_feature, by_bias) = gradient.split_at_mut(features * k);
         in_two(by_feature, k, |from, rows| {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 let at = (from + i) * k;
                 self.feature_gradient(from + i, [&first.units, &second.units], row);
-                let (factors, u) = (&self.factors[at..][..k], &parameters[at..][..k]);
-                for ((g, factor), u) in row.iter_mut().zip(factors).zip(u) {
-                    *g = *g * factor + lambda * u;
+                let (factors, u) = (&factors[at..][..k], &x[at..][..k]);
+                let penalties = &penalties[at..][..k];
+                for (((g, factor), penalty), u) in row.iter_mut().zip(factors).zip(penalties).zip(u)
+                {
+                    *g = *g * factor + penalty * u;
                 }
             }
         });
-        for ((g, a), b) in by_bias.iter_mut().zip(&first.biases).zip(&second.biases) {
-            *g = (a + b) as f32;
+        let ends = first.biases.iter().zip(&second.biases).zip(&factors[features * k..]);
+        for (g, ((a, b), factor)) in by_bias.iter_mut().zip(ends) {
+            *g = (a + b) as f32 * factor;
         }
-        let penalty: f64 =
-            parameters.chunks(4096).map(|c| f64::from(c.iter().map(|u| u * u).sum::<f32>())).sum();
-        first.loss + second.loss + 0.5 * f64::from(lambda) * penalty
+        in_two(costs, 1, |from, costs| {
+            for (i, cost) in costs.iter_mut().enumerate() {
+                let block = (from + i) * BLOCK..((from + i + 1) * BLOCK).min(x.len());
+                let pairs = x[block.clone()].iter().zip(&penalties[block]);
+                *cost = pairs.map(|(u, penalty)| penalty * u * u).sum();
+            }
+        });
+        let penalty: f64 = costs.iter().map(|cost| f64::from(*cost)).sum();
+        first.loss + second.loss + 0.5 * penalty
     }
 
     fn unit_row(&self, unit: usize, weights: &[f32], row: &mut [f32]) {
@@ -168,11 +249,12 @@ impl<'a> Problem<'a> {
                 *score = (*score - top).exp();
                 sum += *score;
             }
-            half.loss += f64::from(sum.ln() - of_truth);
+            let count = self.counts[truth];
+            half.loss += f64::from(count * (sum.ln() - of_truth));
             for score in &mut scores {
-                *score /= sum;
+                *score *= count / sum;
             }
-            scores[truth] -= 1.0;
+            scores[truth] -= count;
             for (bias, error) in half.biases.iter_mut().zip(&scores) {
                 *bias += f64::from(*error);
             }
@@ -200,11 +282,17 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// Variables whose penalties are added up at a time.
+const BLOCK: usize = 4096;
+
 /// What one evaluation needs, kept for the next.
 struct Buffers {
+    /// `[feature][label]`, the biases last.
     weights: Vec<f32>,
     units: Vec<f32>,
     halves: [Half; 2],
+    /// The penalty of each block of variables.
+    costs: Vec<f32>,
 }
 
 /// What one half of the tickets adds up to.
@@ -219,9 +307,10 @@ impl Buffers {
         let (k, units) = (problem.labels, problem.documents.units.len());
         let half = || Half { units: vec![0.0; units * k], biases: vec![0.0; k], loss: 0.0 };
         Self {
-            weights: vec![0.0; problem.documents.features * k],
+            weights: vec![0.0; (problem.documents.features + 1) * k],
             units: vec![0.0; units * k],
             halves: [half(), half()],
+            costs: vec![0.0; ((problem.documents.features + 1) * k).div_ceil(BLOCK)],
         }
     }
 }

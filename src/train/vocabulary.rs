@@ -67,6 +67,12 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
 }
 
 impl Vocabulary {
+    /// For each entry its id in another vocabulary, if it is there.
+    pub fn places_in(&self, other: &Self) -> Vec<Option<u32>> {
+        let ids: Map<&str, u32> = other.entries.iter().map(String::as_str).zip(0..).collect();
+        self.entries.iter().map(|entry| ids.get(entry.as_str()).copied()).collect()
+    }
+
     fn push(&mut self, entry: String, scale: f32) {
         self.entries.push(entry);
         self.scales.push(scale);
@@ -120,11 +126,11 @@ fn shapes(words: &mut Vec<Box<str>>, frequency: &[u32], min: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The most frequent, in the order of their text; of equally frequent ones the first.
+/// The most frequent first, so that what is used together is near in memory; equally frequent
+/// ones in the order of their text.
 fn most_frequent<T>(mut all: Vec<(&str, T, u32)>, limit: usize) -> Vec<(&str, T, u32)> {
     all.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
     all.truncate(limit);
-    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
     all
 }
 
@@ -148,8 +154,8 @@ fn grams(words: &[Box<str>], frequency: &[u32]) -> Map<Box<str>, u32> {
     counts
 }
 
-/// Pairs of neighbouring words of the vocabulary by their ids, with their tickets; in the order
-/// of the ids.
+/// Pairs of neighbouring words of the vocabulary by their ids, with their tickets, the most
+/// frequent first.
 fn pairs(
     texts: &Texts,
     of: &[usize],
@@ -175,7 +181,6 @@ fn pairs(
         .collect();
     kept.sort_unstable_by_key(|(first, second, n)| (std::cmp::Reverse(*n), *first, *second));
     kept.truncate(limit);
-    kept.sort_unstable();
     kept
 }
 
@@ -227,10 +232,10 @@ mod tests {
             vocabulary.entries[1..].iter().filter(kind).map(String::as_str).collect()
         };
         let grams = of(|e| e.starts_with('#'));
-        assert_eq!(of(|e| !e.starts_with('#') && !e.contains(' ')), ["0000", "down", "hi", "vpn"]);
+        assert_eq!(of(|e| !e.starts_with('#') && !e.contains(' ')), ["hi", "0000", "down", "vpn"]);
         assert_eq!(of(|e| e.contains(' ')), ["vpn down"]);
         assert!(grams.contains(&"#vp") && grams.contains(&"#<00") && !grams.contains(&"#mai"));
-        assert!(grams.is_sorted());
+        assert_eq!(grams[0], "#<h");
         // The same tickets in another order.
         let turned: Vec<&str> = bodies.iter().rev().copied().collect();
         let again = learn(&texts(&turned), &[0, 1, 2], &settings);

@@ -302,7 +302,7 @@ impl Model {
                 |(i, b): (usize, &f64)| b + f64::from(sums.score(first + i)) * sums.inverse_length;
             let mut scores: Vec<f64> = head.bias.iter().enumerate().map(score).collect();
             let (best, runner_up) = top_two(&scores);
-            softmax(&mut scores, head.calibration.of(language).scale(known));
+            head.calibration.of(language).probabilities(&mut scores, known);
             Some(HeadJudgement { probabilities: scores, best, runner_up })
         })
     }

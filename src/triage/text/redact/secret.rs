@@ -77,16 +77,14 @@ static SIGNS: LazyLock<Signs> = LazyLock::new(|| {
     meaning.extend([Sign::Scheme; 2]);
     words.push("-----begin");
     meaning.push(Sign::Pem);
-    for (i, (prefix, _)) in SHAPES.iter().enumerate() {
-        words.push(prefix);
-        meaning.push(Sign::Shape(i));
-    }
+    let prefixes: Vec<String> = SHAPES.iter().map(|(p, _)| p.to_ascii_lowercase()).collect();
+    words.extend(prefixes.iter().map(String::as_str));
+    meaning.extend((0..SHAPES.len()).map(Sign::Shape));
     // The patterns are constants of this file; a test builds them.
     #[allow(clippy::expect_used)]
     let regex = |pattern: &str| Regex::new(pattern).expect("a constant pattern");
     #[allow(clippy::expect_used)]
     let finder = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
         .kind(Some(AhoCorasickKind::DFA))
         .build(&words)
@@ -111,7 +109,9 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let signs = &*SIGNS;
     let bytes = text.as_bytes();
     let mut from = 0;
-    for hit in signs.finder.find_iter(text) {
+    // In lower case, so that the finder may skip through the text many bytes at a time.
+    let lower = text.to_ascii_lowercase();
+    for hit in signs.finder.find_iter(&lower) {
         if hit.start() < from {
             continue;
         }
