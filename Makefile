@@ -1,5 +1,5 @@
 # Everything that people run by name. Each target is one or two commands that can be run by hand.
-.PHONY: test chaos bench corpus model quality schemas
+.PHONY: test chaos bench predict scale corpus model quality schemas
 
 # All tests; those on a real Kafka start it themselves (see README).
 test:
@@ -13,6 +13,15 @@ chaos:
 bench:
 	cargo bench --bench core --bench route
 	cargo bench --bench end_to_end -- --write
+
+# How many tickets a CPU second decides, beside fastText and scikit-learn. Rewrites its table in benches/README.md.
+predict:
+	benches/predict.sh --write
+
+# What training takes on 10,000, 100,000 and 1,000,000 tickets. Rewrites its table in benches/README.md.
+scale:
+	cargo build --release --locked --bin triaged --example corpus
+	python3 benches/scale.py --write
 
 # The synthetic sample corpus, the same bytes for the same seed.
 corpus:

@@ -1,5 +1,5 @@
 //! A model can be read without this program: the script in `training/` computes the same scores
-//! with public Python libraries.
+//! with public Python libraries, and the notebook the same decision.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,15 +15,16 @@ fn python() -> Option<String> {
     let python = std::env::var("TRIAGED_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let libraries = ["-c", "import numpy, safetensors, tokenizers"];
     let status = Command::new(&python).args(libraries).stderr(Stdio::null()).status();
-    status.is_ok_and(|s| s.success()).then_some(python)
+    let found = status.is_ok_and(|s| s.success());
+    if !found {
+        eprintln!("skipped: no Python with tokenizers, safetensors and numpy (TRIAGED_PYTHON)");
+    }
+    found.then_some(python)
 }
 
 #[test]
 fn the_python_script_gives_the_same_scores() {
-    let Some(python) = python() else {
-        eprintln!("skipped: no Python with tokenizers, safetensors and numpy (TRIAGED_PYTHON)");
-        return;
-    };
+    let Some(python) = python() else { return };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let demo = std::fs::read_to_string(root.join("training/corpus/demo.jsonl")).expect("reads");
     let mut tickets: Vec<(String, String)> = demo
@@ -70,4 +71,29 @@ fn the_python_script_gives_the_same_scores() {
             assert!((ours - theirs).abs() < 1e-3 * ours.abs().max(1.0), "{label}: {ours} {theirs}");
         }
     }
+}
+
+/// The notebook itself compares its decision with the program's.
+#[test]
+fn the_notebook_comes_to_the_same_decision() {
+    let Some(python) = python() else { return };
+    let training = Path::new(env!("CARGO_MANIFEST_DIR")).join("training");
+    let text = std::fs::read_to_string(training.join("read_model.ipynb")).expect("reads");
+    let notebook: Value = serde_json::from_str(&text).expect("JSON");
+    let cells = notebook["cells"].as_array().expect("cells").iter();
+    let code = cells.filter(|cell| cell["cell_type"] == "code").map(|cell| {
+        let lines = cell["source"].as_array().expect("lines").iter();
+        lines.map(|line| line.as_str().expect("a line")).collect::<String>()
+    });
+    let code: Vec<String> = code.collect();
+    assert!(code.iter().any(|cell| cell.contains("assert ")), "the notebook compares");
+    let status = Command::new(python)
+        .args(["-c", &code.join("\n")])
+        .current_dir(training)
+        .env("TRIAGED", env!("CARGO_BIN_EXE_triaged"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(Stdio::null())
+        .status()
+        .expect("starts");
+    assert!(status.success());
 }

@@ -23,7 +23,7 @@ pub struct Recipe {
     pub threshold: Threshold,
 }
 
-/// Names of columns (CSV) or keys (JSON lines).
+/// Names of columns (CSV, Parquet) or keys (JSON lines).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
@@ -150,6 +150,20 @@ impl Default for Columns {
             language: named("language"),
             created_at: named("created_at"),
         }
+    }
+}
+
+impl Columns {
+    /// Every column that is named, each once.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let Self { id, subject, body, category, priority, impact, urgency, language, created_at } =
+            self;
+        let single = [id, subject, body, priority, impact, urgency, language, created_at];
+        let mut names: Vec<&str> =
+            single.into_iter().flatten().chain(category).map(|c| &**c).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 

@@ -9,8 +9,10 @@ mod tests;
 mod text;
 mod ticket;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -34,60 +36,86 @@ struct Args {
     /// Tickets in demo.jsonl
     #[arg(long, default_value_t = 400)]
     demo: u32,
+    /// Only the most frequent categories, so many of them
+    #[arg(long)]
+    categories: Option<usize>,
+    /// Bytes of text that a ticket has at least; short ones say more of the same
+    #[arg(long, default_value_t = 0)]
+    bytes: usize,
     /// Folder with the grammar
     #[arg(long, default_value = GRAMMAR)]
     grammar: PathBuf,
 }
 
 const GRAMMAR: &str = "training/corpus/grammar";
+/// Comes after all categories.
+const TOTAL: &str = "~total";
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let grammar = Grammar::load(&args.grammar)?;
+    let mut grammar = Grammar::load(&args.grammar)?;
+    if let Some(categories) = args.categories {
+        grammar.leaves.sort_by_key(|leaf| Reverse(leaf.weight));
+        grammar.leaves.truncate(categories);
+    }
     fs::create_dir_all(&args.out).with_context(|| format!("creating {}", args.out.display()))?;
-    let tickets = tickets(&grammar, args.seed, Stream::Training, args.count);
-    write(&args.out.join("tickets.jsonl"), &tickets)?;
-    write(
-        &args.out.join("demo.jsonl"),
-        &self::tickets(&grammar, args.seed, Stream::Demo, args.demo),
-    )?;
-    print!("{}", composition(&tickets));
+    let make = |stream, count| tickets(&grammar, args.seed, stream, count, args.bytes);
+    let mut rows = Rows::default();
+    let training = make(Stream::Training, args.count).inspect(|ticket| rows.count(ticket));
+    write(&args.out.join("tickets.jsonl"), training)?;
+    write(&args.out.join("demo.jsonl"), make(Stream::Demo, args.demo))?;
+    print!("{}", rows.table());
     Ok(())
 }
 
-fn tickets(grammar: &Grammar, seed: u64, stream: Stream, count: u32) -> Vec<Ticket> {
-    (1..=count).map(|n| ticket(grammar, seed, stream, n)).collect()
+fn tickets(
+    grammar: &Grammar,
+    seed: u64,
+    stream: Stream,
+    count: u32,
+    bytes: usize,
+) -> impl Iterator<Item = Ticket> {
+    (1..=count).map(move |n| ticket(grammar, seed, stream, n, bytes))
 }
 
-fn jsonl(tickets: &[Ticket]) -> Result<String> {
-    let mut out = String::new();
+/// One by one: a million tickets need not fit into memory.
+fn jsonl(tickets: impl Iterator<Item = Ticket>, out: &mut impl Write) -> Result<()> {
     for ticket in tickets {
-        out.push_str(&serde_json::to_string(ticket)?);
-        out.push('\n');
+        serde_json::to_writer(&mut *out, &ticket)?;
+        out.write_all(b"\n")?;
     }
-    Ok(out)
+    Ok(out.flush()?)
 }
 
-fn write(path: &Path, tickets: &[Ticket]) -> Result<()> {
-    fs::write(path, jsonl(tickets)?).with_context(|| format!("writing {}", path.display()))
+fn write(path: &Path, tickets: impl Iterator<Item = Ticket>) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+    jsonl(tickets, &mut BufWriter::new(file)).with_context(|| format!("writing {}", path.display()))
 }
 
-/// The README's table: tickets by category and language tag.
-fn composition(tickets: &[Ticket]) -> String {
-    let mut rows: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    for ticket in tickets {
+/// Tickets by category and language tag.
+#[derive(Default)]
+struct Rows(BTreeMap<String, [usize; 3]>);
+
+impl Rows {
+    fn count(&mut self, ticket: &Ticket) {
         let column = match ticket.language {
             Some("en") => 0,
             Some(_) => 1,
             None => 2,
         };
-        rows.entry(&ticket.label_category).or_default()[column] += 1;
-        rows.entry("~total").or_default()[column] += 1;
+        for label in [&ticket.label_category, TOTAL] {
+            self.0.entry(label.to_owned()).or_default()[column] += 1;
+        }
     }
-    let mut out = String::from("| category | en | ko | no tag | all |\n|---|--:|--:|--:|--:|\n");
-    for (label, [en, ko, none]) in rows {
-        let label = label.trim_start_matches('~');
-        out.push_str(&format!("| {label} | {en} | {ko} | {none} | {} |\n", en + ko + none));
+
+    /// The README's table.
+    fn table(&self) -> String {
+        let mut out =
+            String::from("| category | en | ko | no tag | all |\n|---|--:|--:|--:|--:|\n");
+        for (label, [en, ko, none]) in &self.0 {
+            let label = label.trim_start_matches('~');
+            out.push_str(&format!("| {label} | {en} | {ko} | {none} | {} |\n", en + ko + none));
+        }
+        out
     }
-    out
 }

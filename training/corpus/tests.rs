@@ -10,9 +10,19 @@ fn grammar() -> Grammar {
     Grammar::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(GRAMMAR)).unwrap()
 }
 
+fn tickets(grammar: &Grammar, seed: u64, stream: Stream, count: u32) -> Vec<Ticket> {
+    super::tickets(grammar, seed, stream, count, 0).collect()
+}
+
+fn lines(tickets: Vec<Ticket>) -> String {
+    let mut out = Vec::new();
+    jsonl(tickets.into_iter(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    let make = |seed| jsonl(&tickets(&grammar(), seed, Stream::Training, 300)).unwrap();
+    let make = |seed| lines(tickets(&grammar(), seed, Stream::Training, 300));
     assert_eq!(make(7), make(7));
     assert_ne!(make(7), make(8));
 }
@@ -22,7 +32,7 @@ fn the_same_seed_gives_the_same_bytes() {
 fn the_demo_file_is_what_the_grammar_makes() {
     let checked_in = include_str!("demo.jsonl");
     assert!(
-        checked_in == jsonl(&tickets(&grammar(), 7, Stream::Demo, 400)).unwrap(),
+        checked_in == lines(tickets(&grammar(), 7, Stream::Demo, 400)),
         "regenerate training/corpus/demo.jsonl"
     );
 }
@@ -73,5 +83,12 @@ fn every_leaf_is_rich_in_phrases() {
                 phrases.problem.iter().chain(&phrases.detail).map(|t| patterns(t)).sum();
             assert!(count >= least, "{}: {count}", leaf.label);
         }
+    }
+}
+
+#[test]
+fn texts_are_as_long_as_asked_for() {
+    for ticket in super::tickets(&grammar(), 7, Stream::Training, 300, 1_000) {
+        assert!(ticket.subject.len() + ticket.body.len() >= 1_000, "{}", ticket.body);
     }
 }

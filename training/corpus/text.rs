@@ -6,6 +6,7 @@ use crate::noise;
 use crate::rng::Rng;
 
 /// What the text is to say; levels are 0 high, 1 medium, 2 low.
+#[derive(Clone, Copy)]
 pub struct Plan<'a> {
     pub leaf: &'a Leaf,
     pub impact: usize,
@@ -97,6 +98,12 @@ impl<'a> Writer<'a> {
             [["CRITICAL", "P1", "DISASTER"], ["WARNING", "P2", "MAJOR"], ["INFO", "P3", "MINOR"]];
         let level = self.rng.pick(&level[self.plan.urgency.min(self.plan.impact)]);
         Text { subject: format!("[{level}] {head}"), body: format!("{body}\nseverity: {level}") }
+    }
+
+    /// Another paragraph of the same trouble.
+    pub fn write_more(mut self) -> String {
+        let paragraph = self.paragraph(3);
+        self.typed(&paragraph)
     }
 
     fn pools(&self) -> &'a Pools {

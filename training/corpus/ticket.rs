@@ -36,7 +36,8 @@ pub enum Stream {
     Demo,
 }
 
-pub fn ticket(grammar: &Grammar, seed: u64, stream: Stream, n: u32) -> Ticket {
+/// Ticket `n` of a stream, with a text of at least so many bytes.
+pub fn ticket(grammar: &Grammar, seed: u64, stream: Stream, n: u32, bytes: usize) -> Ticket {
     let mut rng = Rng::new(seed, stream as u64, u64::from(n));
     let rng = &mut rng;
 
@@ -57,12 +58,17 @@ pub fn ticket(grammar: &Grammar, seed: u64, stream: Stream, n: u32) -> Ticket {
     let alert = !leaf.alert.is_empty() && rng.chance(220);
     let lang = if alert { Lang::En } else { lang };
     let person = rng.pick(grammar.persons.of(lang));
-    let writer = Writer::new(grammar, Plan { leaf, impact, urgency, lang, person }, rng);
-    let text = match (alert, both) {
+    let plan = Plan { leaf, impact, urgency, lang, person };
+    let writer = Writer::new(grammar, plan, rng);
+    let mut text = match (alert, both) {
         (true, _) => writer.write_alert(),
         (false, true) => writer.write_both(),
         (false, false) => writer.write(),
     };
+    while text.subject.len() + text.body.len() < bytes {
+        text.body.push_str("\n\n");
+        text.body.push_str(&Writer::new(grammar, plan, rng).write_more());
+    }
 
     let source = if alert {
         "monitoring"

@@ -10,13 +10,7 @@ if [ ! -d "$data" ]; then
   exit 0
 fi
 
-# One thread and no chance: the same numbers on every run.
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH=training
-
-environment=target/quality/venv
-[ -d "$environment" ] || python3 -m venv "$environment"
-"$environment/bin/pip" install --quiet --disable-pip-version-check -r training/peers/requirements.txt
+. training/peers/environment.sh
 "$environment/bin/python" -m unittest discover --start-directory training/peers/tests --top-level-directory training
 
 cargo build --release --locked

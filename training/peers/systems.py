@@ -83,17 +83,26 @@ class FastText:
         return repr(self)
 
     def answer(self, texts: list[str], labels: list[str], asked: list[str]) -> Answers:
-        # It cuts labels at blanks, so they go by number.
         known = sorted(set(labels))
-        number = {label: i for i, label in enumerate(known)}
         start = time.perf_counter()
+        model = self.train(texts, labels)
+        seconds = time.perf_counter() - start
+        best, probabilities = model.predict([words(text) for text in asked], k=1)
+        answers = [known[int(label[0].removeprefix("__label__"))] for label in best]
+        # Its softmax can be a trifle above 1.
+        confidence = np.array([p[0] for p in probabilities], dtype=float).clip(0, 1)
+        return Answers(answers, confidence, confidence, True, seconds)
+
+    def train(self, texts: list[str], labels: list[str]) -> "fasttext.FastText._FastText":
+        """A model that knows labels by their places in their order, as it cuts them at blanks."""
+        number = {label: i for i, label in enumerate(sorted(set(labels)))}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "train.txt")
-            lines = [f"__label__{number[a]} {_words(t)}\n" for t, a in zip(texts, labels)]
+            lines = [f"__label__{number[a]} {words(t)}\n" for t, a in zip(texts, labels)]
             # It learns line by line as they stand; rows sorted by label would mislead it.
             random.Random(self.seed).shuffle(lines)
             file.write_text("".join(lines), encoding="utf-8")
-            model = fasttext.train_supervised(
+            return fasttext.train_supervised(
                 str(file),
                 wordNgrams=self.word_ngrams,
                 epoch=self.epochs,
@@ -102,15 +111,9 @@ class FastText:
                 seed=self.seed,
                 verbose=0,
             )
-        seconds = time.perf_counter() - start
-        best, probabilities = model.predict([_words(text) for text in asked], k=1)
-        answers = [known[int(label[0].removeprefix("__label__"))] for label in best]
-        # Its softmax can be a trifle above 1.
-        confidence = np.array([p[0] for p in probabilities], dtype=float).clip(0, 1)
-        return Answers(answers, confidence, confidence, True, seconds)
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """As its manual prepares texts: lower case, punctuation apart, one line."""
     return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
 
@@ -130,7 +133,7 @@ class _Folds:
         return "KFold(5, shuffle=True, random_state=0)"
 
 
-def _words_tfidf() -> TfidfVectorizer:
+def words_tfidf() -> TfidfVectorizer:
     return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
 
 
@@ -139,30 +142,30 @@ def _characters_tfidf() -> TfidfVectorizer:
 
 
 def _both_tfidf() -> FeatureUnion:
-    return make_union(_words_tfidf(), _characters_tfidf())
+    return make_union(words_tfidf(), _characters_tfidf())
 
 
-def _svm() -> LinearSVC:
+def svm() -> LinearSVC:
     return LinearSVC(random_state=0)
 
 
 PEERS: list[Peer] = [
-    Learned("SVM, words", make_pipeline(_words_tfidf(), _svm())),
-    Learned("SVM, characters", make_pipeline(_characters_tfidf(), _svm())),
-    Learned("SVM, both", make_pipeline(_both_tfidf(), _svm())),
+    Learned("SVM, words", make_pipeline(words_tfidf(), svm())),
+    Learned("SVM, characters", make_pipeline(_characters_tfidf(), svm())),
+    Learned("SVM, both", make_pipeline(_both_tfidf(), svm())),
     Learned(
         "SVM, both, calibrated",
-        make_pipeline(_both_tfidf(), CalibratedClassifierCV(_svm(), cv=_Folds())),
+        make_pipeline(_both_tfidf(), CalibratedClassifierCV(svm(), cv=_Folds())),
     ),
     Learned(
         "logistic regression, words",
-        make_pipeline(_words_tfidf(), LogisticRegression(max_iter=1000)),
+        make_pipeline(words_tfidf(), LogisticRegression(max_iter=1000)),
     ),
     Learned(
         "multinomial NB, words",
         make_pipeline(CountVectorizer(ngram_range=(1, 2)), MultinomialNB()),
     ),
-    Learned("complement NB, words", make_pipeline(_words_tfidf(), ComplementNB())),
+    Learned("complement NB, words", make_pipeline(words_tfidf(), ComplementNB())),
     Learned("complement NB, characters", make_pipeline(_characters_tfidf(), ComplementNB())),
     # A rate for short texts with many labels, and the one that it has by itself.
     FastText(rate=0.5),
