@@ -31,8 +31,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::bundle::{
-    Bundle, BundleError, Expected, FORMAT, HeadEntry, HeadMetrics, Manifest, Omitted, Probe,
-    TrainingFacts,
+    Bundle, BundleError, Expected, FORMAT, HeadEntry, HeadMetrics, HeldOut, Manifest, Omitted,
+    Probe, SplitFacts, TrainingFacts,
 };
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::definition;
@@ -155,8 +155,9 @@ pub struct TrainReport {
     /// Among the test tickets. They hold texts, so they are in the written report only.
     #[serde(skip)]
     pub mistakes: Vec<Mistake>,
-    /// Held-out tickets whose category is probably wrong, the surest first. They hold texts too.
-    #[serde(skip)]
+    /// Held-out tickets whose category is probably wrong, the surest first. They hold texts too:
+    /// written out is their number, and the rest in a file of its own.
+    #[serde(serialize_with = "audit::noise::number")]
     pub suspects: Vec<Suspect>,
 }
 
@@ -238,6 +239,9 @@ pub fn train(
         bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
     }
     bundle.manifest.metrics = metrics(&evaluation);
+    bundle.manifest.training.split = Some(split_facts(&summary));
+    let ids = |part: &[usize]| part.iter().map(|i| data.examples[*i].id.clone()).collect();
+    bundle.held_out = HeldOut { calibrate: ids(&parts.calibrate), test: ids(&parts.test) };
     let model = bundle.model_without_probes()?;
     bundle.probes = probes(&model, &test);
     let report = TrainReport {
@@ -254,7 +258,7 @@ pub fn train(
         warnings,
         evaluation,
         learning: Vec::new(),
-        top_words: Vec::new(),
+        top_words: report::top_words(&bundle),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
         suspects,
     };
@@ -315,6 +319,7 @@ fn assemble(
         weights: (0..vocabulary.entries.len()).flat_map(row).collect(),
         biases: heads.iter().map(|h| h.fitted.biases.clone()).collect(),
         probes: Vec::new(),
+        held_out: HeldOut::default(),
         card: String::new(),
     }
 }
@@ -352,11 +357,21 @@ fn manifest(
             fitted_on: parts.fit.len() as u64,
             calibrated_on: parts.calibrate.len() as u64,
             tested_on: parts.test.len() as u64,
+            split: None,
             too_small: too_small.clone(),
             recipe: serde_json::to_value(recipe).unwrap_or_default(),
         },
         metrics: BTreeMap::new(),
         files: BTreeMap::new(),
+    }
+}
+
+fn split_facts(summary: &split::Summary) -> SplitFacts {
+    SplitFacts {
+        by: summary.by,
+        seed: summary.seed,
+        calibrate_from: summary.calibrate_from.clone(),
+        test_from: summary.test_from.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::TrainReport;
 use super::audit;
 use super::evaluate::{Evaluation, HeadEvaluation};
+use super::report::SUSPECTS;
 
 /// Labels whose lines are shown at most; the weakest are named first.
 const LABELS: usize = 40;
@@ -51,6 +52,13 @@ pub fn report(r: &TrainReport) -> String {
     }
     for warning in &r.warnings {
         let _ = writeln!(out, "  warning: {warning}");
+    }
+    if !r.suspects.is_empty() {
+        let _ = writeln!(
+            out,
+            "  {} held-out tickets whose category is probably wrong, in {SUSPECTS} of the report",
+            r.suspects.len()
+        );
     }
     out.push('\n');
     out.push_str(&audit::render::text(&r.audit));

@@ -2,6 +2,7 @@
 
 mod classes;
 mod page;
+mod top;
 mod words;
 
 use std::fs;
@@ -10,6 +11,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::TrainReport;
+use super::audit::noise::{Suspect, number, to_csv};
 use super::audit::render::findings;
 use super::data::{Data, Example};
 use super::evaluate::{Evaluation, HeadPredictions, Predicted, Predictions};
@@ -18,6 +20,10 @@ use crate::page::counted;
 use crate::triage::model::{Model, Target};
 use crate::triage::text::language::Language;
 
+pub use top::top_words;
+
+/// The file for a person who looks labels over.
+pub const SUSPECTS: &str = "suspects.csv";
 /// Mistakes listed.
 const MISTAKES: usize = 20;
 /// Characters of a ticket's text that are shown.
@@ -28,6 +34,8 @@ const EXCERPT: usize = 300;
 pub struct Report {
     /// Whether neither fitting nor calibrating saw the tickets.
     pub unseen: bool,
+    /// What speaks against using the model at all, a sentence each.
+    pub warnings: Vec<String>,
     pub evaluation: Evaluation,
     /// In the order of tickets; empty where nothing was tried.
     pub learning: Vec<LearningPoint>,
@@ -35,6 +43,10 @@ pub struct Report {
     pub top_words: Vec<LabelWords>,
     /// Of the category, the surest first.
     pub mistakes: Vec<Mistake>,
+    /// Held-out tickets whose category is probably wrong, the surest first; their number here,
+    /// all of them in `suspects.csv`.
+    #[serde(serialize_with = "number")]
+    pub suspects: Vec<Suspect>,
     /// What to know about the data, a sentence each.
     pub notes: Vec<String>,
     pub facts: Vec<Fact>,
@@ -97,7 +109,6 @@ impl Report {
         notes.extend(
             run.omitted.iter().map(|(target, why)| format!("The {target} is not told: {why}.")),
         );
-        notes.extend(run.warnings.iter().map(|warning| format!("{warning}.")));
         let mut table = vec![
             Fact::new("Version", &manifest.version),
             Fact::new("Model", id),
@@ -113,10 +124,12 @@ impl Report {
         table.push(Fact::new("SHA-256 of the data", &facts.data_sha256));
         Self {
             unseen: true,
+            warnings: run.warnings.iter().map(|warning| format!("{warning}.")).collect(),
             evaluation: Evaluation { model: id.to_owned(), ..run.evaluation.clone() },
             learning: run.learning.clone(),
             top_words: run.top_words.clone(),
             mistakes: run.mistakes.clone(),
+            suspects: run.suspects.clone(),
             notes,
             facts: table,
         }
@@ -137,10 +150,12 @@ impl Report {
         facts.push(Fact::new("SHA-256 of the data", &data.sha256));
         Self {
             unseen: false,
+            warnings: Vec::new(),
             evaluation: predictions.evaluation(model.id.as_str(), &model.version),
             learning: Vec::new(),
             top_words: Vec::new(),
             mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),
+            suspects: Vec::new(),
             notes: data.rejected.iter().map(|(why, n)| rejected(*n, why.as_str())).collect(),
             facts,
         }
@@ -151,14 +166,16 @@ impl Report {
         page::page(self)
     }
 
-    /// Writes `report.html` and `report.json` into a directory, which is made if it is missing.
+    /// Writes `report.html`, `report.json` and `suspects.csv` into a directory, which is made if
+    /// it is missing.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn write(&self, dir: &Path) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         fs::write(dir.join("report.html"), self.html())?;
-        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)
+        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)?;
+        fs::write(dir.join(SUSPECTS), to_csv(&self.suspects)?)
     }
 }
 

@@ -69,6 +69,15 @@ pub(super) fn report(text: &str) -> Report {
         learning: vec![point(100, 0.5), point(200, 0.75)],
         top_words: vec![LabelWords { label: own(), words: vec![(own(), 1.5), (own(), 0.5)] }],
         mistakes,
+        warnings: vec![own()],
+        suspects: vec![Suspect {
+            id: own(),
+            given: own(),
+            suggested: own(),
+            given_probability: 0.1,
+            suggested_probability: 0.8,
+            excerpt: own(),
+        }],
         notes: vec![own()],
         facts: vec![Fact::new(text, text)],
     }
@@ -90,6 +99,8 @@ fn every_part_is_there() {
         "each doubling brought +25.0 percentage points",
         "What it goes by",
         "Sure and wrong",
+        "Labels that are probably wrong",
+        "1 ticket: the model, which had not seen them",
         "About the data",
         "The model",
     ] {
@@ -107,11 +118,18 @@ fn parts_without_numbers_are_left_out() {
     report.learning.clear();
     report.top_words.clear();
     report.mistakes.clear();
+    report.suspects.clear();
     report.notes.clear();
     report.unseen = false;
     let html = report.html();
-    for part in ["Is more data", "What it goes by", "Sure and wrong", "About the data", "not seen,"]
-    {
+    for part in [
+        "Is more data",
+        "What it goes by",
+        "Sure and wrong",
+        "probably wrong",
+        "About the data",
+        "not seen,",
+    ] {
         assert!(!html.contains(part), "{part}");
     }
     assert!(html.contains("all numbers are too good"));
@@ -142,6 +160,10 @@ fn the_page_and_the_json_hold_the_same_numbers() {
     let at = &json["evaluation"]["heads"][0]["coverage_at"][1];
     assert_eq!((&at["precision"], &at["coverage"]), (&0.95.into(), &0.5.into()));
     assert_eq!(json["learning"][1]["tickets"], 200);
+    // Texts are in the table only.
+    assert_eq!(json["suspects"], 1);
+    let table = std::fs::read_to_string(dir.join(SUSPECTS)).unwrap();
+    assert_eq!(table.lines().nth(1), Some("x,x,x,0.1000,0.8000,x"));
 }
 
 #[test]
