@@ -163,5 +163,5 @@ pub struct Bin {
 
 /// Judges every ticket and measures every head that both the model and the tickets have.
 pub fn evaluate(model: &Model, examples: &[Example]) -> Evaluation {
-    predict(model, examples).evaluation(model.id.as_str(), &model.version)
+    predict(model, examples, || ()).evaluation(model.id.as_str(), &model.version)
 }

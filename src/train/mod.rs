@@ -109,20 +109,24 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Read,
+    Audit,
     Vocabulary,
     Count,
     Fit,
     Evaluate,
+    Judge,
 }
 
 impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "reading tickets",
+            Self::Audit => "looking the data over",
             Self::Vocabulary => "learning the vocabulary",
             Self::Count => "reading words",
             Self::Fit => "fitting and calibrating",
             Self::Evaluate => "testing",
+            Self::Judge => "asking the model",
         }
     }
 }
@@ -176,11 +180,14 @@ pub fn train(
 ) -> Result<(Bundle, TrainReport), TrainError> {
     recipe.check()?;
     let data = data::read(files, recipe, progress)?;
+    progress(Progress { step: Step::Audit, done: 0, total: Some(2) });
     let duplicates = audit::duplicates::find(&data.examples);
+    progress(Progress { step: Step::Audit, done: 1, total: Some(2) });
     let split::Split { parts, summary } =
         split::split(&data.examples, &duplicates.groups, &recipe.split)?;
     let groups = duplicates.groups.clone();
     let audit = audit(&data, duplicates, recipe.fit.min_tickets);
+    progress(Progress { step: Step::Audit, done: 2, total: Some(2) });
     for (part, what) in
         [(&parts.fit, "fit"), (&parts.calibrate, "calibrate"), (&parts.test, "test")]
     {
@@ -228,7 +235,7 @@ pub fn train(
     let mut bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
     let model = bundle.model_without_probes()?;
     let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
-    let predictions = predict(&model, &test);
+    let predictions = predict(&model, &test, || ());
     let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
     let category = predictions.head(Target::Category);
     if recipe.split.refit {

@@ -57,8 +57,9 @@ pub struct Predictions {
     pub heads: Vec<HeadPredictions>,
 }
 
-/// Judges every ticket with every head that both the model and the tickets have.
-pub fn predict(model: &Model, examples: &[Example]) -> Predictions {
+/// Judges every ticket with every head that both the model and the tickets have. `each` is called
+/// after every ticket.
+pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> Predictions {
     let mut scratch = Scratch::default();
     let (mut words, mut unknown) = (0u64, 0u64);
     let empty = |target| {
@@ -86,6 +87,7 @@ pub fn predict(model: &Model, examples: &[Example]) -> Predictions {
                 Err(_) => *found.unknown_labels.entry(label.to_owned()).or_default() += 1,
             }
         }
+        each();
     }
     let judged = |h: &HeadPredictions| !h.tickets.is_empty() || !h.unknown_labels.is_empty();
     Predictions {
