@@ -265,7 +265,7 @@ pub fn train(
         warnings,
         evaluation,
         learning: Vec::new(),
-        top_words: report::top_words(&bundle),
+        top_words: report::top_words(&model, &data.examples),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
         suspects,
     };

@@ -70,4 +70,4 @@ fn excerpt(example: &Example) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::train) mod tests;

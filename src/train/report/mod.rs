@@ -60,7 +60,7 @@ pub struct LearningPoint {
     pub macro_f1: f64,
 }
 
-/// The words that speak most for a label, with their weights, the weightiest first.
+/// The words that speak most for a label, with their mean weights, the weightiest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelWords {
     pub label: String,
@@ -153,7 +153,7 @@ impl Report {
             warnings: Vec::new(),
             evaluation: predictions.evaluation(model.id.as_str(), &model.version),
             learning: Vec::new(),
-            top_words: Vec::new(),
+            top_words: top_words(model, &data.examples),
             mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),
             suspects: Vec::new(),
             notes: data.rejected.iter().map(|(why, n)| rejected(*n, why.as_str())).collect(),

@@ -258,7 +258,10 @@ fn top_words(report: &Report) -> Markup {
     }
     html! {
         h2 { "What it goes by" }
-        p { "The words that speak most for each label. A name or a number among them is a warning." }
+        p {
+            "The words that did most for each label over all its tickets. A name or a number among them is a warning: "
+            "it may be gone tomorrow."
+        }
         div.wide {
             table {
                 tbody {
