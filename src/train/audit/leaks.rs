@@ -68,15 +68,11 @@ pub struct Leak {
     pub why: Reason,
 }
 
-/// A word or, where `whole`, a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Token {
-    whole: bool,
-    text: String,
-}
+/// Begins a token that is a whole subject. No word holds it.
+const WHOLE: char = '\n';
 
-/// The numbers of the tokens decide nothing, so neither does the hash.
-type Tokens<T> = HashMap<Token, T, FixedState>;
+/// By word or whole subject. The order of the tokens decides nothing, so neither does the hash.
+type Tokens<T> = HashMap<Box<str>, T, FixedState>;
 
 /// Suspects, those of the greatest coverage first, 20 at most.
 ///
@@ -94,7 +90,7 @@ pub(super) fn leaks(examples: &[Example]) -> Vec<Leak> {
         return Vec::new();
     }
     let (names, tickets): (Vec<&str>, Vec<Vec<usize>>) = labels.into_iter().unzip();
-    let candidates = candidates(examples, &tickets);
+    let candidates = candidates(examples, &names, &tickets);
     let mut leaks: Vec<Leak> = counted(examples, &tickets, candidates)
         .into_iter()
         .filter_map(|(token, by_label)| leak(&token, &by_label, &names, &tickets))
@@ -108,7 +104,7 @@ pub(super) fn leaks(examples: &[Example]) -> Vec<Leak> {
 }
 
 /// Tokens that may be suspects by a sample of each label's tickets.
-fn candidates(examples: &[Example], tickets: &[Vec<usize>]) -> Vec<Token> {
+fn candidates(examples: &[Example], names: &[&str], tickets: &[Vec<usize>]) -> Vec<Box<str>> {
     let mut numbers: Tokens<u32> = Tokens::default();
     let mut seen: Vec<(u32, u32)> = Vec::new();
     let mut of_one: Vec<u32> = Vec::new();
@@ -121,7 +117,7 @@ fn candidates(examples: &[Example], tickets: &[Vec<usize>]) -> Vec<Token> {
                 let next = numbers.len() as u32;
                 of_one.push(match numbers.get(token) {
                     Some(number) => *number,
-                    None => *numbers.entry(token.clone()).or_insert(next),
+                    None => *numbers.entry(token.into()).or_insert(next),
                 });
             });
             of_one.sort_unstable();
@@ -130,17 +126,23 @@ fn candidates(examples: &[Example], tickets: &[Vec<usize>]) -> Vec<Token> {
         }
     }
     seen.sort_unstable();
-    let mut is_candidate = vec![false; numbers.len()];
+    // For each token the label that it may give away, and the share of its tickets that have it.
+    let mut gives_away = vec![None; numbers.len()];
     for of_token in seen.chunk_by(|a, b| a.0 == b.0) {
-        // How many of a label's tickets have it, as far as the sample tells.
         let share = |run: &[(u32, u32)]| run.len() as f64 / sampled[run[0].1 as usize];
         let all = |run: &[(u32, u32)]| share(run) * tickets[run[0].1 as usize].len() as f64;
         let by_label = || of_token.chunk_by(|a, b| a.1 == b.1);
         let total: f64 = by_label().map(all).sum();
-        is_candidate[of_token[0].0 as usize] = by_label()
-            .any(|run| share(run) >= COVERAGE * LOOSE && all(run) >= SHARE * LOOSE * total);
+        let likely = |run: &&[(u32, u32)]| {
+            share(run) >= COVERAGE * LOOSE && all(run) >= SHARE * LOOSE * total
+        };
+        gives_away[of_token[0].0 as usize] =
+            by_label().find(likely).map(|run| (run[0].1 as usize, share(run)));
     }
-    numbers.retain(|_, number| is_candidate[*number as usize]);
+    numbers.retain(|token, number| {
+        gives_away[*number as usize]
+            .is_some_and(|(label, share)| reason(token, names[label], share / LOOSE).is_some())
+    });
     numbers.into_keys().collect()
 }
 
@@ -148,8 +150,8 @@ fn candidates(examples: &[Example], tickets: &[Vec<usize>]) -> Vec<Token> {
 fn counted(
     examples: &[Example],
     tickets: &[Vec<usize>],
-    candidates: Vec<Token>,
-) -> Vec<(Token, Vec<u64>)> {
+    candidates: Vec<Box<str>>,
+) -> Vec<(Box<str>, Vec<u64>)> {
     if candidates.is_empty() {
         return Vec::new();
     }
@@ -173,7 +175,7 @@ fn counted(
 }
 
 /// A token as a suspect, if it is one.
-fn leak(token: &Token, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>]) -> Option<Leak> {
+fn leak(token: &str, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>]) -> Option<Leak> {
     let all: u64 = by_label.iter().sum();
     let label = (0..by_label.len()).max_by_key(|label| by_label[*label])?;
     let share = by_label[label] as f64 / all as f64;
@@ -182,38 +184,46 @@ fn leak(token: &Token, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>])
         return None;
     }
     let why = reason(token, names[label], coverage)?;
-    let word = token.text.chars().take(EXCERPT).collect();
+    let word = token.trim_start_matches(WHOLE).chars().take(EXCERPT).collect();
     Some(Leak { word, label: names[label].to_owned(), tickets: all, share, coverage, why })
 }
 
 /// The subject, and every run of other than blanks in subject and body without the punctuation
-/// around it: `[queue=NET_01]` is `queue=net_01`.
-fn each_token(example: &Example, mut each: impl FnMut(&Token)) {
-    let mut token = Token { whole: true, text: example.subject.trim().to_lowercase() };
-    if !token.text.is_empty() {
-        each(&token);
+/// around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
+fn each_token(example: &Example, mut each: impl FnMut(&str)) {
+    let subject = example.subject.trim();
+    if !subject.is_empty() {
+        each(&format!("{WHOLE}{}", subject.to_lowercase()));
     }
-    token.whole = false;
-    for word in [&example.subject, &example.body].into_iter().flat_map(|t| t.split_whitespace()) {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if !word.is_empty() {
-            token.text.clear();
-            if word.is_ascii() {
-                token.text.push_str(word);
-                token.text.make_ascii_lowercase();
-            } else {
-                token.text.extend(word.chars().flat_map(char::to_lowercase));
+    let mut buffer = String::new();
+    for chunk in [&example.subject, &example.body].iter().flat_map(|t| t.split_ascii_whitespace()) {
+        if chunk.is_ascii() {
+            let word = chunk.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            if word.bytes().any(|b| b.is_ascii_uppercase()) {
+                buffer.clear();
+                buffer.push_str(word);
+                buffer.make_ascii_lowercase();
+                each(&buffer);
+            } else if !word.is_empty() {
+                each(word);
             }
-            each(&token);
+            continue;
+        }
+        for word in chunk.split_whitespace() {
+            let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+            if !word.is_empty() {
+                buffer.clear();
+                buffer.extend(word.chars().flat_map(char::to_lowercase));
+                each(&buffer);
+            }
         }
     }
 }
 
-fn reason(token: &Token, label: &str, coverage: f64) -> Option<Reason> {
-    if token.whole {
+fn reason(word: &str, label: &str, coverage: f64) -> Option<Reason> {
+    if word.starts_with(WHOLE) {
         return Some(Reason::Subject);
     }
-    let word = token.text.as_str();
     let label = label.to_lowercase();
     let mut parts = label.split(|c: char| !c.is_alphanumeric());
     if word == label || parts.any(|part| part == word) {
