@@ -108,6 +108,8 @@ pub struct LabelScores {
     pub recall: f64,
     pub recall_interval: (f64, f64),
     pub f1: f64,
+    /// The model's own threshold for it, above 1 for never; none at the first level.
+    pub threshold: Option<f64>,
     /// Answers at or above the model's own threshold, and how many of those were right.
     pub decided: u64,
     pub decided_right: u64,

@@ -40,7 +40,7 @@ use audit::noise::{Prediction, Suspect, noise_suspects};
 use audit::{Audit, audit};
 use data::{Data, Example, Rejection};
 use documents::Documents;
-use evaluate::{Evaluation, predict};
+use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
 use recipe::{Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
@@ -152,6 +152,8 @@ pub struct TrainReport {
     pub warnings: Vec<String>,
     /// On the test tickets.
     pub evaluation: Evaluation,
+    /// Of the category, on the tickets that were held out to choose and calibrate it.
+    pub held_out: Option<HeadEvaluation>,
     /// From fewer tickets, if that was tried.
     pub learning: Vec<LearningPoint>,
     /// What the model goes by, if that was asked for.
@@ -230,6 +232,8 @@ pub fn train(
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
     let warnings = warnings(&choices);
     let suspects = suspects(&choices, &data.examples);
+    let category = choices.iter().find(|choice| choice.target == Target::Category);
+    let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());
     let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
     let mut bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
@@ -264,6 +268,7 @@ pub fn train(
         omitted,
         warnings,
         evaluation,
+        held_out,
         learning: Vec::new(),
         top_words: report::top_words(&model, &data.examples),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),

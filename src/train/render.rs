@@ -6,6 +6,7 @@ use super::TrainReport;
 use super::audit;
 use super::evaluate::{Evaluation, HeadEvaluation};
 use super::report::SUSPECTS;
+use super::report::words::{self, USES};
 
 /// Labels whose lines are shown at most; the weakest are named first.
 const LABELS: usize = 40;
@@ -62,9 +63,34 @@ pub fn report(r: &TrainReport) -> String {
     }
     out.push('\n');
     out.push_str(&audit::render::text(&r.audit));
+    if let Some(head) = &r.held_out {
+        out.push('\n');
+        uses(&mut out, head);
+    }
     out.push('\n');
     out.push_str(&evaluation(&r.evaluation));
     out
+}
+
+/// Which labels are good for what.
+fn uses(out: &mut String, head: &HeadEvaluation) {
+    let _ = writeln!(
+        out,
+        "what each {} is good for, on {} held-out tickets",
+        head.target, head.tickets
+    );
+    for use_for in USES {
+        let of: Vec<&str> = head
+            .labels
+            .iter()
+            .filter(|l| l.support > 0 && l.use_for == use_for)
+            .map(|l| l.label.as_str())
+            .collect();
+        if !of.is_empty() {
+            let (name, _, meaning) = words::use_for(use_for);
+            let _ = writeln!(out, "  {name} ({meaning}): {}", of.join(", "));
+        }
+    }
 }
 
 fn one_head(out: &mut String, h: &HeadEvaluation) {

@@ -3,7 +3,7 @@
 mod classes;
 mod page;
 mod top;
-mod words;
+pub(super) mod words;
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::TrainReport;
 use super::audit::noise::{Suspect, number, to_csv};
 use super::audit::render::findings;
 use super::data::{Data, Example};
-use super::evaluate::{Evaluation, HeadPredictions, Predicted, Predictions};
+use super::evaluate::{Evaluation, HeadEvaluation, HeadPredictions, Predicted, Predictions};
 use crate::bundle::Manifest;
 use crate::page::counted;
 use crate::triage::model::{Model, Target};
@@ -37,6 +37,8 @@ pub struct Report {
     /// What speaks against using the model at all, a sentence each.
     pub warnings: Vec<String>,
     pub evaluation: Evaluation,
+    /// Of the category, on the tickets that were held out to choose and calibrate it.
+    pub held_out: Option<HeadEvaluation>,
     /// In the order of tickets; empty where nothing was tried.
     pub learning: Vec<LearningPoint>,
     /// Empty where nothing is known of them.
@@ -126,6 +128,7 @@ impl Report {
             unseen: true,
             warnings: run.warnings.iter().map(|warning| format!("{warning}.")).collect(),
             evaluation: Evaluation { model: id.to_owned(), ..run.evaluation.clone() },
+            held_out: run.held_out.clone(),
             learning: run.learning.clone(),
             top_words: run.top_words.clone(),
             mistakes: run.mistakes.clone(),
@@ -152,6 +155,7 @@ impl Report {
             unseen: false,
             warnings: Vec::new(),
             evaluation: predictions.evaluation(model.id.as_str(), &model.version),
+            held_out: None,
             learning: Vec::new(),
             top_words: top_words(model, &data.examples),
             mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),

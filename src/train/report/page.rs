@@ -30,6 +30,7 @@ pub(super) fn page(report: &Report) -> String {
             None => div.lead { p { "Nothing could be measured: the tickets have no labels that the model tells." } },
         }
         @for head in &evaluation.heads { (section(head)) }
+        @if let Some(head) = &report.held_out { (held_out(head)) }
         (learning(&report.learning))
         (top_words(report))
         (mistakes(report))
@@ -88,6 +89,18 @@ fn section(head: &HeadEvaluation) -> Markup {
                 (list.join(", ")) ". Their tickets are not in the numbers."
             }
         }
+    }
+}
+
+fn held_out(head: &HeadEvaluation) -> Markup {
+    html! {
+        h2 { "What each category is good for" }
+        p {
+            "On " (counted(head.tickets, "ticket", "tickets")) " that were held out while the model was chosen and "
+            "calibrated, each from the model that was asked about it. The thresholds come from these very tickets; the "
+            "test above does not, but it has fewer of them."
+        }
+        (classes::table(head))
     }
 }
 

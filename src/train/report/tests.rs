@@ -28,7 +28,8 @@ fn predictions() -> Predictions {
     ];
     let labels = ["A/x", "A/y", "B"].map(Arc::from).to_vec();
     let unknown_labels = BTreeMap::from([("C".to_owned(), 2)]);
-    let head = HeadPredictions { target: Target::Category, labels, tickets, unknown_labels };
+    let (target, thresholds) = (Target::Category, vec![0.7, 0.7, 1.01]);
+    let head = HeadPredictions { target, labels, thresholds, tickets, unknown_labels };
     Predictions { tickets: 6, unknown_words: 0.1, heads: vec![head] }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn report(text: &str) -> Report {
     }
     Report {
         unseen: true,
+        held_out: evaluation.heads.first().cloned(),
         evaluation,
         learning: vec![point(100, 0.5), point(200, 0.75)],
         top_words: vec![LabelWords { label: own(), words: vec![(own(), 1.5), (own(), 0.5)] }],
@@ -93,6 +95,9 @@ fn every_part_is_there() {
         "Can its confidence be believed?",
         "How much can it decide alone?",
         "Label by label",
+        "What each category is good for",
+        "<td>70.0\u{a0}%</td>",
+        "<td>never</td>",
         "What is taken for what",
         "By language",
         "Labels that the model does not know",
@@ -118,12 +123,14 @@ fn parts_without_numbers_are_left_out() {
     report.learning.clear();
     report.top_words.clear();
     report.mistakes.clear();
+    report.held_out = None;
     report.suspects.clear();
     report.notes.clear();
     report.unseen = false;
     let html = report.html();
     for part in [
         "Is more data",
+        "What each category is good for",
         "What it goes by",
         "Sure and wrong",
         "probably wrong",
