@@ -1,8 +1,9 @@
 //! A model as a directory: `manifest.json`, `tokenizer.json`, `weights.safetensors`,
-//! `probes.jsonl` and a model card. Data only: nothing in it is executed, everything is checked
+//! `probes.jsonl`, `split.csv` and a model card. Data only: nothing in it is executed, everything is checked
 //! before it is used, and a directory that fails any check is refused whole.
 
 pub mod manifest;
+mod split;
 mod tensors;
 
 use std::fs;
@@ -16,12 +17,16 @@ use sha2::{Digest, Sha256};
 use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Target};
 use crate::triage::text::definition::{self, DefinitionError};
 
-pub use manifest::{FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, TrainingFacts};
+pub use manifest::{
+    FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts, TrainingFacts,
+};
+pub use split::HeldOut;
 
 pub const MANIFEST: &str = "manifest.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const WEIGHTS: &str = "weights.safetensors";
 pub const PROBES: &str = "probes.jsonl";
+pub const SPLIT: &str = "split.csv";
 pub const CARD: &str = "README.md";
 
 /// No file of a bundle may be larger: a damaged or hostile manifest cannot fill the memory.
@@ -62,6 +67,8 @@ pub enum BundleError {
     Parts(#[from] ModelError),
     #[error("probes.jsonl, line {line}: {problem}; train the model again")]
     Probes { line: usize, problem: String },
+    #[error("split.csv, record {record}: {problem}; train the model again")]
+    Split { record: usize, problem: String },
     #[error(
         "the model does not repeat what training wrote down: probe {probe} expects {expected}, \
          found {found}; do not serve it: train it again, or run the version that trained it"
@@ -106,6 +113,7 @@ pub struct Bundle {
     /// For each head, in the manifest's order, the bias of each label.
     pub biases: Vec<Vec<f64>>,
     pub probes: Vec<Probe>,
+    pub held_out: HeldOut,
     /// The model card, Markdown.
     pub card: String,
 }
@@ -159,6 +167,7 @@ impl Bundle {
         let files = vec![
             (CARD, self.card.clone().into_bytes()),
             (PROBES, probes),
+            (SPLIT, self.held_out.write().into_bytes()),
             (TOKENIZER, self.tokenizer.clone().into_bytes()),
             (
                 WEIGHTS,
@@ -217,10 +226,15 @@ pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
     let tokenizer = text(TOKENIZER, load(TOKENIZER)?)?;
     let card = text(CARD, load(CARD)?)?;
     let probes = parse_probes(&text(PROBES, load(PROBES)?)?)?;
+    // Bundles from before the split was recorded have no such file.
+    let held_out = match manifest.files.contains_key(SPLIT) {
+        true => HeldOut::parse(&text(SPLIT, load(SPLIT)?)?)?,
+        false => HeldOut::default(),
+    };
     let tensors::Read { scales, weights, biases } =
         tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
     let id = model_id(&bytes);
-    Ok((Bundle { manifest, tokenizer, scales, weights, biases, probes, card }, id))
+    Ok((Bundle { manifest, tokenizer, scales, weights, biases, probes, held_out, card }, id))
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
@@ -333,4 +347,4 @@ fn is_bundle(dir: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -94,6 +94,18 @@ fn explain_shows_every_word_and_adds_up() {
         + number(&explanation["other"])
         + number(&explanation["prior"]);
     assert!((sum - number(&explanation["total"])).abs() < 1e-9);
+    // What is said to change the answer changes it: the ticket is asked about without the words.
+    let struck = json["change"]["without"].as_array().expect("words");
+    let mut text = "vpn error 691, mail".to_owned();
+    for word in struck.iter().filter_map(Value::as_str) {
+        text = text.replace(word, "");
+    }
+    let after: Value =
+        serde_json::from_str(&good(dir.path(), &["explain", "--json", "--text", &text], ""))
+            .expect("JSON");
+    assert_ne!(json["category"]["label"], json["change"]["category"]["label"]);
+    assert_eq!(after["category"]["label"], json["change"]["category"]["label"], "{text}");
+    assert!(page.contains("what would have changed it") && page.contains("Without “"), "{page}");
     assert!(bad(dir.path(), &["explain", "--text", "x", "file"]).contains("cannot be used with"));
 }
 

@@ -1,38 +1,15 @@
 //! `triaged simulate` and `triaged model compare` as a pipeline calls them: numbers, files and
 //! exit codes.
 
+#[path = "support/command.rs"]
+mod command;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default");
-const SAMPLE: [&str; 4] = [
-    "--data",
-    concat!(env!("CARGO_MANIFEST_DIR"), "/training/corpus/demo.jsonl"),
-    "--recipe",
-    concat!(env!("CARGO_MANIFEST_DIR"), "/training/default.toml"),
-];
-
-fn run(dir: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
-    command.current_dir(dir).env_clear().env("HOSTNAME", "test").args(args);
-    command.output().expect("the binary starts")
-}
-
-fn good(dir: &Path, args: &[&str]) -> String {
-    let output = run(dir, args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-fn bad(dir: &Path, args: &[&str]) -> String {
-    let output = run(dir, args);
-    assert_eq!(output.status.code(), Some(1), "{args:?} should have failed");
-    String::from_utf8(output.stderr).expect("UTF-8")
-}
+use command::{MODEL, SAMPLE, bad, good, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use triaged::bundle;
-use triaged::train::evaluate::evaluate;
+use triaged::train::evaluate::{Use, evaluate};
 use triaged::train::recipe::Recipe;
+use triaged::train::report::Report;
 use triaged::train::{data, render, train};
 use triaged::triage::model::{Scratch, Target};
 
@@ -96,6 +97,13 @@ fn same_data_same_bytes_same_answers() {
     assert!(report.evaluation.heads.iter().any(|h| h.first_level));
     assert!(report.evaluation.heads.iter().any(|h| h.target == Target::Urgency));
 
+    // The split is stored: who was held out, how, and the rest was fitted on.
+    let split = fs::read_to_string(first.join("split.csv")).expect("a split");
+    let count = |part: &str| split.lines().filter(|line| line.ends_with(part)).count() as u64;
+    assert_eq!((count(",calibrate"), count(",test")), (report.calibrated_on, report.tested_on));
+    assert_eq!(made.manifest.training.split.as_ref().map(|s| s.seed), Some(report.split.seed));
+    assert!(card.contains("held out to calibrate and to test"), "{card}");
+
     // Opened from the files it answers as the one in memory, and its metrics can be repeated.
     let opened = bundle::open(&first).expect("opens");
     let direct = made.model().expect("a model");
@@ -150,6 +158,77 @@ fn the_newest_of_dated_tickets_are_the_test() {
     assert!(report.split.test_from.is_some_and(|from| from.as_str() > "2026-11-01"));
     assert!(made.card.contains("split by time"));
     assert_eq!(report.audit.tickets, 300);
+}
+
+/// The rows of [`tickets`] as JSON.
+fn rows(path: &Path, n: usize) -> Vec<serde_json::Value> {
+    tickets(path, n);
+    let text = fs::read_to_string(path).expect("reads");
+    let rows = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    rows.filter(|row: &serde_json::Value| row["id"].is_number()).collect()
+}
+
+fn write_rows(path: &Path, rows: &[serde_json::Value]) {
+    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    fs::write(path, lines.join("\n")).expect("writes");
+}
+
+#[test]
+fn labels_without_a_signal_are_called_so_everywhere() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    let mut shuffled = rows(&file, 450);
+    let labels: Vec<_> = shuffled.iter().map(|row| row["category"].clone()).collect();
+    for (i, row) in shuffled.iter_mut().enumerate() {
+        // 193 and 450 have no common divisor: every label is dealt out again, to another ticket.
+        row["category"] = labels[(i * 193 + 71) % labels.len()].clone();
+    }
+    write_rows(&file, &shuffled);
+    let (made, run) =
+        train(std::slice::from_ref(&file), &Recipe::default(), &mut |_| {}).expect("trains");
+    let says = "category: no usable signal";
+    assert!(render::report(&run).contains(says), "{}", render::report(&run));
+    assert!(serde_json::to_string(&run).expect("JSON").contains(says));
+    assert!(made.card.contains(says), "{}", made.card);
+    let report = Report::of_training("id", &made.manifest, &run);
+    assert!(serde_json::to_string(&report).expect("JSON").contains(says));
+    let page = report.html();
+    let lead = page.find("class=\"lead\"").expect("a lead");
+    assert!(page[lead..].find(says).is_some_and(|at| at < 2_000), "not in the headline");
+    // It decides nothing alone.
+    assert!(made.manifest.heads[0].thresholds.iter().all(|t| *t > 1.0));
+}
+
+#[test]
+fn thirty_tickets_a_class_are_enough_to_say_what_each_is_good_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    let mut taken = std::collections::BTreeMap::new();
+    let mut few = rows(&file, 400);
+    few.retain(|row| {
+        let n = taken.entry(row["category"].to_string()).or_insert(0);
+        *n += 1;
+        *n <= 30
+    });
+    // One class more, of which nobody can say anything yet: but for numbers all its texts are equal.
+    let odd = |i: usize| serde_json::json!({"id": 900 + i, "body": format!("odd {i} thing"), "category": "Odd"});
+    few.extend((0..5).map(odd));
+    write_rows(&file, &few);
+    let run =
+        train(std::slice::from_ref(&file), &Recipe::default(), &mut |_| {}).expect("trains").1;
+    assert_eq!(run.rows, 95);
+    let held_out = run.held_out.as_ref().expect("a category");
+    let says = |label: &str| held_out.labels.iter().find(|l| l.label == label).map(|l| l.use_for);
+    for label in ["Network/VPN", "Network/Wi-Fi", "Printing"] {
+        assert!(
+            matches!(says(label), Some(Use::Always | Use::WhenSure | Use::Proposal)),
+            "{label}"
+        );
+    }
+    assert_eq!(says("Odd"), Some(Use::TooFew));
+    let text = render::report(&run);
+    assert!(text.contains("fewer than 20 tickets: nobody can say): Odd\n"), "{text}");
+    assert!(text.contains("weak: fewer than 30: Odd (5, 1 distinct)"), "{text}");
 }
 
 /// Public tickets are not part of the project; where a folder with them lies beside it, the

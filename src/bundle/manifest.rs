@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::BundleError;
 use crate::train::method::Method;
+use crate::train::recipe::By;
 use crate::triage::model::{Calibrations, Target};
 
 /// The format that this version reads and writes.
@@ -60,10 +61,24 @@ pub struct TrainingFacts {
     pub fitted_on: u64,
     pub calibrated_on: u64,
     pub tested_on: u64,
+    /// Which of them were held out; none in bundles from before it was recorded.
+    pub split: Option<SplitFacts>,
     /// Labels with too few tickets to learn, with their tickets.
     pub too_small: BTreeMap<Target, BTreeMap<String, u64>>,
     /// All settings, those left to their defaults included.
     pub recipe: serde_json::Value,
+}
+
+/// How the held-out tickets were chosen. `split.csv` has their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitFacts {
+    /// Time or random.
+    pub by: By,
+    pub seed: u64,
+    /// By time: the first moment of the calibration tickets, RFC 3339 in UTC.
+    pub calibrate_from: Option<String>,
+    /// By time: the first moment of the test tickets.
+    pub test_from: Option<String>,
 }
 
 /// How good a head was on test tickets. Shares are from 0 to 1.

@@ -4,7 +4,7 @@ use super::*;
 use crate::train::method::Method;
 use crate::triage::model::Calibration;
 
-fn bundle() -> Bundle {
+pub(crate) fn bundle() -> Bundle {
     let vocabulary = ["[UNK]", "error", "printer", "vpn"].map(String::from);
     let head = HeadEntry {
         target: Target::Category,
@@ -28,6 +28,7 @@ fn bundle() -> Bundle {
                 fitted_on: 7,
                 calibrated_on: 0,
                 tested_on: 0,
+                split: None,
                 too_small: BTreeMap::new(),
                 recipe: serde_json::json!({}),
             },
@@ -39,6 +40,7 @@ fn bundle() -> Bundle {
         weights: vec![0.0, 0.0, -1.0, -1.0, -3.0, -0.5, -0.5, -3.0],
         biases: vec![vec![(3.0f64 / 7.0).ln(), (4.0f64 / 7.0).ln()]],
         probes: vec![],
+        held_out: HeldOut { calibrate: vec!["1".to_owned()], test: vec!["2".to_owned()] },
         card: "# Test\n".to_owned(),
     };
     let model = bundle.assemble(ModelId::new("x")).unwrap();
@@ -72,7 +74,8 @@ fn what_is_written_is_opened_with_the_same_scores() {
     // Over an older bundle, and nothing is left beside it.
     write(&path, &bundle()).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    assert_eq!(read(&path).unwrap().0.probes, bundle().probes);
+    let read = read(&path).unwrap().0;
+    assert_eq!((read.probes, read.held_out), (bundle().probes, bundle().held_out));
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn every_byte_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model");
     write(&path, &bundle()).unwrap();
-    for file in [TOKENIZER, WEIGHTS, PROBES, CARD] {
+    for file in [TOKENIZER, WEIGHTS, PROBES, SPLIT, CARD] {
         let file = path.join(file);
         let original = fs::read(&file).unwrap();
         for at in [0, original.len() / 2, original.len() - 1] {

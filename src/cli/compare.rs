@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::model::{DataArgs, labelled};
+use super::progress::Steps;
 use crate::bundle;
 use crate::train::compare::{self, Comparison, Gate, Side};
 use crate::train::render::percent;
@@ -39,9 +40,12 @@ pub struct CompareArgs {
 pub fn compare(args: &CompareArgs) -> Result<()> {
     let recipe = args.data.recipe()?;
     let (old, new) = (bundle::open(&args.old)?, bundle::open(&args.new)?);
-    let examples = labelled(&args.data, &recipe)?.examples;
+    let bar = Steps::new();
+    let examples = labelled(&args.data, &recipe, &bar)?.examples;
+    let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));
+    bar.done();
     let gate = Gate { max_drop: args.max_drop, allowed: &args.allow_class, listed: args.examples };
-    let comparison = compare::compare(&compare::rows(&old, &new, &examples), &gate);
+    let comparison = compare::compare(&rows, &gate);
     let known = |name: &String| comparison.classes.iter().any(|c| c.label == *name);
     if let Some(unknown) = args.allow_class.iter().find(|name| !known(name)) {
         bail!("--allow-class {unknown}: no ticket has this category");

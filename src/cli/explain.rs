@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use serde_json::Value;
 
 use super::ModelArgs;
 use super::show::Palette;
 use crate::desk;
 use crate::page::explanation;
+use crate::triage::change::{Change, change};
 use crate::triage::decision::{Category, Decision};
 use crate::triage::model::{Explanation, Scratch};
 use crate::triage::text::redact::redact;
@@ -57,9 +59,10 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     let mut scratch = Scratch::default();
     let decision = triage.decide(&mut scratch, &ticket);
     let all = triage.model().explain_all(&mut scratch, &ticket.subject, &ticket.body).explanation;
+    let change = change(triage.model(), &mut scratch, &ticket.subject, &ticket.body);
     if let Some(file) = &args.html {
         let (subject, body) = (redact(&ticket.subject).0, redact(&ticket.body).0);
-        fs::write(file, explanation::page(&decision, &all, &subject, &body))
+        fs::write(file, explanation::page(&decision, &all, change.as_ref(), &subject, &body))
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if args.json {
@@ -71,10 +74,15 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
         value["explanation"] = serde_json::json!({
             "words": words, "other": all.other, "prior": all.prior, "total": all.total,
         });
+        value["change"] = change.map_or(Value::Null, |c| {
+            serde_json::json!({
+                "without": c.without, "category": { "label": c.label, "confidence": c.confidence },
+            })
+        });
         writeln!(stdout(), "{value:#}")?;
     } else {
         let palette = Palette::new(stdout().is_terminal());
-        stdout().write_all(page(&decision, &all, palette).as_bytes())?;
+        stdout().write_all(page(&decision, &all, change.as_ref(), palette).as_bytes())?;
     }
     Ok(())
 }
@@ -93,7 +101,7 @@ fn ticket_of(text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn page(decision: &Decision<'_>, all: &Explanation, p: Palette) -> String {
+fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: Palette) -> String {
     use std::fmt::Write as _;
     let mut page = String::new();
     let (l, f) = (p.label, p.faint);
@@ -159,5 +167,9 @@ fn page(decision: &Decision<'_>, all: &Explanation, p: Palette) -> String {
         let _ = writeln!(page, "  {:>8.3}  other", all.other);
     }
     let _ = writeln!(page, "  {:>8.3}  {l}in all{l:#}", all.total);
+    let _ = writeln!(page, "\nwhat would have changed it:");
+    for sentence in explanation::changes(decision, all, change) {
+        let _ = writeln!(page, "  {sentence}");
+    }
     page
 }

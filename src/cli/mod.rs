@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod logging;
 mod model;
+mod progress;
 mod run;
 mod schema;
 mod show;

@@ -2,20 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::progress::Steps;
 use crate::bundle;
 use crate::train::data::Data;
 use crate::train::evaluate::predict;
 use crate::train::recipe::Recipe;
 use crate::train::report::Report;
-use crate::train::{Progress, data, render, train as fit};
+use crate::train::{data, render, train as fit};
 
 /// Where labelled tickets are, and which columns matter.
 #[derive(Args)]
@@ -74,12 +73,10 @@ impl DataArgs {
 }
 
 /// Labelled tickets as the flags say; rows that cannot be used are counted on standard error.
-pub(super) fn labelled(args: &DataArgs, recipe: &Recipe) -> Result<Data> {
-    let bar = Steps::new();
+pub(super) fn labelled(args: &DataArgs, recipe: &Recipe, bar: &Steps) -> Result<Data> {
     let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
-    bar.done();
     for (rejection, rows) in &data.rejected {
-        writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str())?;
+        bar.suspend(|| writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str()))?;
     }
     Ok(data)
 }
@@ -160,8 +157,11 @@ pub struct EvaluateArgs {
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let recipe = args.data.recipe()?;
     let model = bundle::open(&args.model)?;
-    let data = labelled(&args.data, &recipe)?;
-    let report = Report::of_evaluation(&model, &data, &predict(&model, &data.examples));
+    let bar = Steps::new();
+    let data = labelled(&args.data, &recipe, &bar)?;
+    let predictions = predict(&model, &data.examples, bar.judging(data.examples.len()));
+    bar.done();
+    let report = Report::of_evaluation(&model, &data, &predictions);
     if let Some(file) = &args.html {
         fs::write(file, report.html())
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -174,36 +174,4 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         write!(out, "{}", render::evaluation(&report.evaluation))?;
     }
     Ok(())
-}
-
-/// Progress on standard error, where that is a terminal.
-struct Steps(ProgressBar);
-
-impl Steps {
-    fn new() -> Self {
-        let target = if stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {human_pos} {eta}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
-
-    fn show(&self, progress: Progress) {
-        self.0.set_message(progress.step.as_str());
-        self.0.set_position(progress.done);
-        match progress.total {
-            Some(total) => self.0.set_length(total),
-            None => self.0.unset_length(),
-        }
-    }
-
-    fn done(&self) {
-        self.0.finish_and_clear();
-    }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::ConfigArgs;
 use super::model::{DataArgs, labelled};
+use super::progress::Steps;
 use crate::bundle;
 use crate::train::calibrate::NEVER;
 use crate::train::render::percent;
@@ -63,7 +64,10 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
     if !unknown.is_empty() {
         bail!(Mismatch::UnknownThresholds(unknown));
     }
-    let predictions = predict(&model, &policy, &labelled(&args.data, &recipe)?.examples);
+    let bar = Steps::new();
+    let examples = labelled(&args.data, &recipe, &bar)?.examples;
+    let predictions = predict(&model, &policy, &examples, bar.judging(examples.len()));
+    bar.done();
     let wanted = Wanted {
         precision: args.precision,
         min_tickets: recipe.threshold.min_tickets,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 
 use super::{document, exact, percent};
+use crate::triage::change::Change;
 use crate::triage::decision::{Category, Decision};
 use crate::triage::model::Explanation;
 use crate::triage::text::redact::MaskKind;
@@ -14,6 +15,7 @@ use crate::triage::text::tokens::words;
 pub fn page(
     decision: &Decision<'_>,
     explanation: &Explanation,
+    change: Option<&Change>,
     subject: &str,
     body: &str,
 ) -> String {
@@ -49,7 +51,7 @@ pub fn page(
             (highlighted(body, &weights))
         }
         h2 { "What would have changed it" }
-        ul { @for sentence in changes(decision, explanation) { li { (sentence) } } }
+        ul { @for sentence in changes(decision, explanation, change) { li { (sentence) } } }
         h2 { "Every weight" }
         p {
             "In calibrated log-odds of " (category.label) " against " (second) ": each adds to the lead, 0.7 doubles "
@@ -124,26 +126,15 @@ fn shade(weight: f64, largest: f64) -> String {
     format!("--s:{:.3}", weight.abs() / largest)
 }
 
-/// What the ticket or the settings would have to be for another outcome.
-fn changes(decision: &Decision<'_>, explanation: &Explanation) -> Vec<String> {
+/// What the ticket or the settings would have to be for another outcome, a sentence each.
+pub fn changes(
+    decision: &Decision<'_>,
+    explanation: &Explanation,
+    change: Option<&Change>,
+) -> Vec<String> {
     let category = &decision.category;
     let second = runner_up(category);
-    let mut sentences = vec![match carrying(explanation) {
-        Some(words) if words.is_empty() => {
-            format!(
-                "{} and {second} are about equally likely: any word may tip it.",
-                category.label
-            )
-        }
-        Some(words) => {
-            format!("Without {}, {second} would be ahead of {}.", quoted(&words), category.label)
-        }
-        None => format!(
-            "Even without all the words that speak for it, {} would still be ahead: it is more frequent \
-             than {second}.",
-            category.label
-        ),
-    }];
+    let mut sentences: Vec<String> = change.map(|c| struck(category, c)).into_iter().collect();
     let against = explanation.words.iter().filter(|w| w.weight < 0.0).take(3);
     let against: Vec<&str> = against.map(|w| w.word.as_str()).collect();
     if !against.is_empty() {
@@ -163,33 +154,30 @@ fn changes(decision: &Decision<'_>, explanation: &Explanation) -> Vec<String> {
     sentences
 }
 
-/// The fewest words without which the lead is gone; none when all of them together do not carry
-/// it.
-fn carrying(explanation: &Explanation) -> Option<Vec<&str>> {
-    let mut left = explanation.total;
-    let mut words = Vec::new();
-    // The weightiest first.
-    for word in explanation.words.iter().filter(|w| w.weight > 0.0) {
-        if left <= 0.0 {
-            break;
-        }
-        left -= word.weight;
-        words.push(word.word.as_str());
+/// What the model says without some words. It was asked; nothing is estimated.
+fn struck(category: &Category<'_>, change: &Change) -> String {
+    let words: Vec<&str> = change.without.iter().map(String::as_str).collect();
+    if words.is_empty() {
+        return format!("No word of it speaks for {0}: {0} is more frequent.", category.label);
     }
-    (left <= 0.0).then_some(words)
+    if change.label == category.label {
+        return format!("Even without {} the model says {}.", quoted(&words), category.label);
+    }
+    let needed = if words.len() > 1 { " Each of these words is needed for that." } else { "" };
+    format!(
+        "Without {} the model says {}, {} sure.{needed}",
+        quoted(&words),
+        change.label,
+        exact(change.confidence)
+    )
 }
 
-/// `"a", "b" and "c"`; of very many only the first.
+/// `"a", "b" and "c"`.
 fn quoted(words: &[&str]) -> String {
-    const SHOWN: usize = 8;
-    let shown: Vec<String> =
-        words.iter().take(SHOWN).map(|w| format!("\u{201c}{w}\u{201d}")).collect();
-    match shown.split_last() {
-        _ if words.len() > SHOWN => {
-            format!("{} and {} more words", shown.join(", "), words.len() - SHOWN)
-        }
+    let each: Vec<String> = words.iter().map(|w| format!("\u{201c}{w}\u{201d}")).collect();
+    match each.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => shown.join(""),
+        _ => each.join(""),
     }
 }
 

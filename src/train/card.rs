@@ -19,7 +19,7 @@ pub(super) fn write(manifest: &Manifest, report: &TrainReport) -> String {
     training(&mut out, manifest, report);
     numbers(&mut out, report);
     limits(&mut out, report);
-    files(&mut out);
+    files(&mut out, manifest);
     out
 }
 
@@ -153,7 +153,7 @@ fn limits(out: &mut String, report: &TrainReport) {
     out.push('\n');
 }
 
-fn files(out: &mut String) {
+fn files(out: &mut String, manifest: &Manifest) {
     let _ = writeln!(
         out,
         "## Files\n\n\
@@ -162,6 +162,18 @@ fn files(out: &mut String) {
          give the words, its vocabulary words, n-grams (`#`) and pairs. `weights.safetensors` holds \
          `weights` (entries by labels), `scales` (by entry) and `bias.*`. `probes.jsonl` holds \
          redacted test tickets that are judged each time the model is loaded: a model that no \
-         longer gives these answers is refused."
+         longer gives these answers is refused. `split.csv` has the ids of the tickets that were \
+         held out to calibrate and to test; all others were fitted on.{}",
+        refit(manifest)
     );
+}
+
+fn refit(manifest: &Manifest) -> &'static str {
+    match manifest.training.recipe["split"]["refit"].as_bool() {
+        Some(true) => {
+            " When the numbers above had been taken, the model was fitted once more, on all tickets: \
+             it must be measured on newer ones."
+        }
+        _ => "",
+    }
 }

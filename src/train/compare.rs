@@ -130,8 +130,14 @@ pub enum Failure {
     Class { label: String, tickets: u64, old: f64, new: f64 },
 }
 
-/// Asks both models for the category of every ticket; nothing where one has no categories.
-pub fn rows<'a>(old: &'a Model, new: &'a Model, examples: &'a [Example]) -> Vec<Row<'a>> {
+/// Asks both models for the category of every ticket; nothing where one has no categories. `each`
+/// is called after every ticket.
+pub fn rows<'a>(
+    old: &'a Model,
+    new: &'a Model,
+    examples: &'a [Example],
+    mut each: impl FnMut(),
+) -> Vec<Row<'a>> {
     let mut scratch = Scratch::default();
     let mut answer = |model: &'a Model, example: &Example, truth: &str| {
         let head = model.head(Target::Category)?;
@@ -144,6 +150,7 @@ pub fn rows<'a>(old: &'a Model, new: &'a Model, examples: &'a [Example]) -> Vec<
         })
     };
     let row = |example: &'a Example| {
+        each();
         let truth = example.label(Target::Category)?;
         let (old, new) = (answer(old, example, truth)?, answer(new, example, truth)?);
         Some(Row { id: &example.id, truth, old, new })

@@ -108,6 +108,8 @@ pub struct LabelScores {
     pub recall: f64,
     pub recall_interval: (f64, f64),
     pub f1: f64,
+    /// The model's own threshold for it, above 1 for never; none at the first level.
+    pub threshold: Option<f64>,
     /// Answers at or above the model's own threshold, and how many of those were right.
     pub decided: u64,
     pub decided_right: u64,
@@ -163,5 +165,5 @@ pub struct Bin {
 
 /// Judges every ticket and measures every head that both the model and the tickets have.
 pub fn evaluate(model: &Model, examples: &[Example]) -> Evaluation {
-    predict(model, examples).evaluation(model.id.as_str(), &model.version)
+    predict(model, examples, || ()).evaluation(model.id.as_str(), &model.version)
 }

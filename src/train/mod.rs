@@ -1,6 +1,7 @@
 //! Training: labelled tickets and a recipe in, a bundle and a report out. The text path and the
 //! model are those that serve; nothing here is used while serving.
 
+mod assemble;
 pub mod audit;
 pub mod calibrate;
 mod card;
@@ -31,25 +32,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bundle::{
-    Bundle, BundleError, Expected, FORMAT, HeadEntry, HeadMetrics, Manifest, Omitted, Probe,
-    TrainingFacts,
-};
-use crate::triage::model::{Model, Scratch, Target};
-use crate::triage::text::definition;
+use crate::bundle::{Bundle, BundleError, HeldOut};
+use crate::triage::model::Target;
+use assemble::{assemble, metrics, probes, split_facts};
 use audit::noise::{Prediction, Suspect, noise_suspects};
 use audit::{Audit, audit};
 use data::{Data, Example, Rejection};
 use documents::Documents;
-use evaluate::{Evaluation, predict};
+use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
 use recipe::{Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
 
-/// Tickets in `probes.jsonl`.
-const PROBES: usize = 12;
 /// Held-out tickets that choose and calibrate well enough without cross-validation.
 const ENOUGH_HELD_OUT: usize = 2000;
 const ROUNDS: u8 = 5;
@@ -110,20 +106,24 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Read,
+    Audit,
     Vocabulary,
     Count,
     Fit,
     Evaluate,
+    Judge,
 }
 
 impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "reading tickets",
+            Self::Audit => "looking the data over",
             Self::Vocabulary => "learning the vocabulary",
             Self::Count => "reading words",
             Self::Fit => "fitting and calibrating",
             Self::Evaluate => "testing",
+            Self::Judge => "asking the model",
         }
     }
 }
@@ -149,6 +149,8 @@ pub struct TrainReport {
     pub warnings: Vec<String>,
     /// On the test tickets.
     pub evaluation: Evaluation,
+    /// Of the category, on the tickets that were held out to choose and calibrate it.
+    pub held_out: Option<HeadEvaluation>,
     /// From fewer tickets, if that was tried.
     pub learning: Vec<LearningPoint>,
     /// What the model goes by, if that was asked for.
@@ -156,8 +158,9 @@ pub struct TrainReport {
     /// Among the test tickets. They hold texts, so they are in the written report only.
     #[serde(skip)]
     pub mistakes: Vec<Mistake>,
-    /// Held-out tickets whose category is probably wrong, the surest first. They hold texts too.
-    #[serde(skip)]
+    /// Held-out tickets whose category is probably wrong, the surest first. They hold texts too:
+    /// written out is their number, and the rest in a file of its own.
+    #[serde(serialize_with = "audit::noise::number")]
     pub suspects: Vec<Suspect>,
 }
 
@@ -176,11 +179,14 @@ pub fn train(
 ) -> Result<(Bundle, TrainReport), TrainError> {
     recipe.check()?;
     let data = data::read(files, recipe, progress)?;
+    progress(Progress { step: Step::Audit, done: 0, total: Some(2) });
     let duplicates = audit::duplicates::find(&data.examples);
+    progress(Progress { step: Step::Audit, done: 1, total: Some(2) });
     let split::Split { parts, summary } =
         split::split(&data.examples, &duplicates.groups, &recipe.split)?;
     let groups = duplicates.groups.clone();
     let audit = audit(&data, duplicates, recipe.fit.min_tickets);
+    progress(Progress { step: Step::Audit, done: 2, total: Some(2) });
     for (part, what) in
         [(&parts.fit, "fit"), (&parts.calibrate, "calibrate"), (&parts.test, "test")]
     {
@@ -225,12 +231,14 @@ pub fn train(
     let warnings = warnings(&choices);
     let learning = choices.first().map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = suspects(&choices, &data.examples);
+    let category = choices.iter().find(|choice| choice.target == Target::Category);
+    let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());
     let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
     let mut bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
     let model = bundle.model_without_probes()?;
     let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
-    let predictions = predict(&model, &test);
+    let predictions = predict(&model, &test, || ());
     let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
     let category = predictions.head(Target::Category);
     if recipe.split.refit {
@@ -244,6 +252,9 @@ pub fn train(
         bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
     }
     bundle.manifest.metrics = metrics(&evaluation);
+    bundle.manifest.training.split = Some(split_facts(&summary));
+    let ids = |part: &[usize]| part.iter().map(|i| data.examples[*i].id.clone()).collect();
+    bundle.held_out = HeldOut { calibrate: ids(&parts.calibrate), test: ids(&parts.test) };
     let model = bundle.model_without_probes()?;
     bundle.probes = probes(&model, &test);
     let report = TrainReport {
@@ -259,8 +270,9 @@ pub fn train(
         omitted,
         warnings,
         evaluation,
+        held_out,
         learning,
-        top_words: Vec::new(),
+        top_words: report::top_words(&model, &data.examples),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
         suspects,
     };
@@ -297,129 +309,6 @@ fn rounds(
     let folds = split::folds(examples, groups, ROUNDS, seed);
     let of = |round| (0..development.len()).filter(|p| folds[development[*p]] == round).collect();
     (0..ROUNDS).map(of).filter(|round: &Vec<usize>| !round.is_empty()).collect()
-}
-
-fn assemble(
-    data: &Data,
-    parts: &split::Parts,
-    heads: &[Trained],
-    omitted: &[(Target, String)],
-    too_small: &BTreeMap<Target, BTreeMap<String, u64>>,
-    vocabulary: &Vocabulary,
-    recipe: &Recipe,
-) -> Bundle {
-    let row = |entry: usize| {
-        heads.iter().flat_map(move |h| {
-            let labels = h.choice.labels.len();
-            h.fit.weights.weights[entry * labels..][..labels].iter().copied()
-        })
-    };
-    Bundle {
-        manifest: manifest(data, parts, heads, omitted, too_small, recipe),
-        tokenizer: definition::write(&vocabulary.entries),
-        scales: vocabulary.scales.clone(),
-        weights: (0..vocabulary.entries.len()).flat_map(row).collect(),
-        biases: heads.iter().map(|h| h.fit.weights.biases.clone()).collect(),
-        probes: Vec::new(),
-        card: String::new(),
-    }
-}
-
-fn manifest(
-    data: &Data,
-    parts: &split::Parts,
-    heads: &[Trained],
-    omitted: &[(Target, String)],
-    too_small: &BTreeMap<Target, BTreeMap<String, u64>>,
-    recipe: &Recipe,
-) -> Manifest {
-    let entry = |h: &Trained| HeadEntry {
-        target: h.choice.target,
-        labels: h.choice.labels.iter().map(std::string::ToString::to_string).collect(),
-        tickets: h.tickets.clone(),
-        thresholds: h.choice.thresholds.clone(),
-        calibration: h.choice.calibration.clone(),
-        method: h.choice.method,
-    };
-    let rejected = data.rejected.iter().map(|(why, n)| (why.as_str().to_owned(), *n));
-    Manifest {
-        format: FORMAT,
-        version: recipe.version.clone(),
-        subject_weight: recipe.features.subject_weight,
-        heads: heads.iter().map(entry).collect(),
-        omitted: omitted
-            .iter()
-            .map(|(target, why)| Omitted { target: *target, why: why.clone() })
-            .collect(),
-        training: TrainingFacts {
-            data_sha256: data.sha256.clone(),
-            rows: data.rows,
-            rejected: rejected.collect(),
-            fitted_on: parts.fit.len() as u64,
-            calibrated_on: parts.calibrate.len() as u64,
-            tested_on: parts.test.len() as u64,
-            too_small: too_small.clone(),
-            recipe: serde_json::to_value(recipe).unwrap_or_default(),
-        },
-        metrics: BTreeMap::new(),
-        files: BTreeMap::new(),
-    }
-}
-
-fn metrics(evaluation: &Evaluation) -> BTreeMap<Target, HeadMetrics> {
-    let whole = evaluation.heads.iter().filter(|h| !h.first_level);
-    whole
-        .map(|h| {
-            let metrics = HeadMetrics {
-                tickets: h.tickets,
-                accuracy: h.accuracy,
-                majority: h.majority,
-                macro_f1: h.macro_f1,
-                calibration_error: h.calibration_error,
-                log_loss: h.log_loss,
-                brier: h.brier,
-                coverage: h.coverage,
-                precision: h.precision,
-            };
-            (h.target, metrics)
-        })
-        .collect()
-}
-
-/// A dozen test tickets that the model gets right, in turn from every label.
-fn probes(model: &Model, test: &[Example]) -> Vec<Probe> {
-    let mut scratch = Scratch::default();
-    let mut by_label: BTreeMap<Arc<str>, Vec<Probe>> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for example in test {
-        let judgement = model.judge(&mut scratch, &example.subject, &example.body);
-        let expect: Vec<Expected> = model
-            .heads()
-            .iter()
-            .filter_map(|head| {
-                let judged = judgement.head(head.target)?;
-                let label = head.labels.get(judged.best)?.to_string();
-                Some(Expected { target: head.target, label, confidence: judged.confidence() })
-            })
-            .collect();
-        let right =
-            expect.first().is_some_and(|e| example.label(e.target) == Some(e.label.as_str()));
-        let probe = Probe { subject: example.subject.clone(), body: example.body.clone(), expect };
-        match &example.labels[Target::Category as usize] {
-            Some(label) if right => by_label.entry(Arc::clone(label)).or_default().push(probe),
-            _ => wrong.push(probe),
-        }
-    }
-    let rounds = by_label.values().map(Vec::len).max().unwrap_or(0);
-    let mut chosen: Vec<Probe> = (0..rounds)
-        .flat_map(|i| by_label.values().filter_map(move |probes| probes.get(i)))
-        .take(PROBES)
-        .cloned()
-        .collect();
-    if chosen.is_empty() {
-        chosen.extend(wrong.into_iter().take(PROBES));
-    }
-    chosen
 }
 
 fn suspects(heads: &[Choice], examples: &[Example]) -> Vec<Suspect> {

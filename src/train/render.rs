@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use super::TrainReport;
 use super::audit;
 use super::evaluate::{Evaluation, HeadEvaluation};
+use super::report::SUSPECTS;
+use super::report::words::{self, USES};
 
 /// Labels whose lines are shown at most; the weakest are named first.
 const LABELS: usize = 40;
@@ -52,11 +54,43 @@ pub fn report(r: &TrainReport) -> String {
     for warning in &r.warnings {
         let _ = writeln!(out, "  warning: {warning}");
     }
+    if !r.suspects.is_empty() {
+        let _ = writeln!(
+            out,
+            "  {} held-out tickets whose category is probably wrong, in {SUSPECTS} of the report",
+            r.suspects.len()
+        );
+    }
     out.push('\n');
     out.push_str(&audit::render::text(&r.audit));
+    if let Some(head) = &r.held_out {
+        out.push('\n');
+        uses(&mut out, head);
+    }
     out.push('\n');
     out.push_str(&evaluation(&r.evaluation));
     out
+}
+
+/// Which labels are good for what.
+fn uses(out: &mut String, head: &HeadEvaluation) {
+    let _ = writeln!(
+        out,
+        "what each {} is good for, on {} held-out tickets",
+        head.target, head.tickets
+    );
+    for use_for in USES {
+        let of: Vec<&str> = head
+            .labels
+            .iter()
+            .filter(|l| l.support > 0 && l.use_for == use_for)
+            .map(|l| l.label.as_str())
+            .collect();
+        if !of.is_empty() {
+            let (name, _, meaning) = words::use_for(use_for);
+            let _ = writeln!(out, "  {name} ({meaning}): {}", of.join(", "));
+        }
+    }
 }
 
 fn one_head(out: &mut String, h: &HeadEvaluation) {

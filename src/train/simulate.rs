@@ -111,12 +111,19 @@ pub struct Outcome {
     pub misroutes_a_day: f64,
 }
 
-/// Judges every ticket as the policy would have it; nothing if the model has no categories.
-pub fn predict(model: &Model, policy: &Policy, examples: &[Example]) -> Vec<Prediction> {
+/// Judges every ticket as the policy would have it; nothing if the model has no categories. `each`
+/// is called after every ticket.
+pub fn predict(
+    model: &Model,
+    policy: &Policy,
+    examples: &[Example],
+    mut each: impl FnMut(),
+) -> Vec<Prediction> {
     let Some(head) = model.head(Target::Category) else { return Vec::new() };
     let mut scratch = Scratch::default();
     let one = |example: &Example| {
         let judgement = model.judge(&mut scratch, &example.subject, &example.body);
+        each();
         let proposal = Proposal::of(model, &judgement, Target::Category)?;
         let at_the_floor = Proposal { threshold: policy.min_confidence, ..proposal };
         let label = example.label(Target::Category)?;

@@ -1,6 +1,7 @@
 //! Triage: ticket, model and policy in, decision out. Pure: no network, clock, file, thread or
 //! metric, so that the same ticket, model and policy always give the same decision.
 
+pub mod change;
 pub mod decision;
 pub mod model;
 pub mod policy;

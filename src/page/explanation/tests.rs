@@ -79,15 +79,30 @@ fn words_are_marked_where_they_stand() {
 }
 
 #[test]
-fn the_fewest_words_that_carry_it() {
-    let words = [("vpn", 2.0), ("tunnel", 1.0), ("printer", -0.5)];
-    // A lead of 2.5: vpn alone leaves 0.5.
-    assert_eq!(carrying(&explanation(&words, 0.0)).unwrap(), ["vpn", "tunnel"]);
-    assert_eq!(carrying(&explanation(&words, -0.5)).unwrap(), ["vpn"]);
-    assert_eq!(carrying(&explanation(&words, 1.0)), None);
+fn what_would_have_changed_it() {
+    let words = explanation(&[("vpn", 2.0), ("tunnel", 1.0), ("printer", -0.5)], 0.0);
+    let change = |without: &[&str], label: &str| Change {
+        without: without.iter().map(|w| (*w).to_owned()).collect(),
+        label: label.to_owned(),
+        confidence: 0.75,
+    };
+    let first = |change: &Change| changes(&decision("Net"), &words, Some(change)).remove(0);
+    assert_eq!(
+        first(&change(&["vpn"], "Print")),
+        "Without “vpn” the model says Print, 75.0\u{a0}% sure."
+    );
+    assert!(
+        first(&change(&["vpn", "tunnel"], "Print"))
+            .ends_with("Each of these words is needed for that.")
+    );
+    assert_eq!(
+        first(&change(&["vpn", "tunnel"], "Net")),
+        "Even without “vpn” and “tunnel” the model says Net."
+    );
     assert_eq!(quoted(&["a", "b", "c"]), "“a”, “b” and “c”");
-    let page = page(&decision("Net"), &explanation(&words, 0.0), "", "vpn");
-    assert!(page.contains("Without “vpn” and “tunnel”, Net would be ahead of Net"), "{page}");
+    let found = change(&["vpn"], "Print");
+    let page = page(&decision("Net"), &words, Some(&found), "", "vpn");
+    assert!(page.contains("Without “vpn” the model says Print"), "{page}");
     assert!(page.contains("A person has to look: the best category is less likely"), "{page}");
 }
 
@@ -101,7 +116,11 @@ proptest! {
     fn no_text_becomes_markup(text in crate::page::tests::hostile()) {
         let words = [(text.as_str(), 1.0), ("vpn", -0.5)];
         // Subject and body stay the same: their words get tags.
-        let made = |text: &str, words| page(&decision(text), &explanation(words, 0.0), "", "vpn");
+        let made = |text: &str, words| {
+            let (label, confidence) = (text.to_owned() + "2", 0.5);
+            let change = Change { without: vec![text.to_owned()], label, confidence };
+            page(&decision(text), &explanation(words, 0.0), Some(&change), "", "vpn")
+        };
         let harmless = made("x", &[("x", 1.0), ("vpn", -0.5)]);
         prop_assert_eq!(tags(&made(&text, &words)), tags(&harmless));
         let marked = highlighted(&text, &HashMap::new()).into_string();

@@ -21,6 +21,10 @@ const SHARE: f64 = 0.98;
 const COVERAGE: f64 = 0.3;
 /// from this on even a plain word is one.
 const NEARLY_ALL: f64 = 0.9;
+/// Tickets of a label that candidates come from, and the part of each share that a candidate must
+/// reach there.
+const SAMPLE: usize = 400;
+const LOOSE: f64 = 0.75;
 /// Suspects listed at most.
 const SHOWN: usize = 20;
 
@@ -64,73 +68,33 @@ pub struct Leak {
     pub why: Reason,
 }
 
-/// A word or, where `whole`, a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Token {
-    whole: bool,
-    text: String,
-}
+/// Begins a token that is a whole subject. No word holds it.
+const WHOLE: char = '\n';
+
+/// By word or whole subject. The order of the tokens decides nothing, so neither does the hash.
+type Tokens<T> = HashMap<Box<str>, T, FixedState>;
 
 /// Suspects, those of the greatest coverage first, 20 at most.
+///
+/// Candidates come from a sample with so many tickets of each label that a suspect cannot be
+/// missed but by great chance; they are then counted in all tickets.
 pub(super) fn leaks(examples: &[Example]) -> Vec<Leak> {
-    let mut labels: BTreeMap<&str, u32> = BTreeMap::new();
-    for label in examples.iter().filter_map(|e| e.label(Target::Category)) {
-        let next = labels.len() as u32;
-        labels.entry(label).or_insert(next);
+    let mut labels: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, example) in examples.iter().enumerate() {
+        if let Some(label) = example.label(Target::Category) {
+            labels.entry(label).or_default().push(i);
+        }
     }
-    let names: BTreeMap<u32, &str> = labels.iter().map(|(name, label)| (*label, *name)).collect();
-    let mut sizes = vec![0u64; labels.len()];
-    // The numbers of the tokens decide nothing, so neither does the hash.
-    let mut tokens: HashMap<Token, u32, FixedState> = HashMap::default();
-    let mut seen: Vec<(u32, u32)> = Vec::new();
-    let mut of_one: Vec<u32> = Vec::new();
-    for example in examples {
-        let Some(label) = example.label(Target::Category).and_then(|l| labels.get(l)) else {
-            continue;
-        };
-        sizes[*label as usize] += 1;
-        of_one.clear();
-        each_token(example, |token| {
-            let next = tokens.len() as u32;
-            of_one.push(match tokens.get(token) {
-                Some(number) => *number,
-                None => *tokens.entry(token.clone()).or_insert(next),
-            });
-        });
-        of_one.sort_unstable();
-        of_one.dedup();
-        seen.extend(of_one.iter().map(|token| (*token, *label)));
-    }
-    seen.sort_unstable();
-    let found: HashMap<u32, (u32, u64, u64)> = seen
-        .chunk_by(|a, b| a.0 == b.0)
-        .filter(|of_token| of_token.len() as u64 >= TICKETS)
-        .filter_map(|of_token| {
-            let most = of_token.chunk_by(|a, b| a.1 == b.1).max_by_key(|run| run.len())?;
-            let (token, label) = *most.first()?;
-            let (of_label, tickets) = (most.len() as u64, of_token.len() as u64);
-            let enough = of_label as f64 >= SHARE * tickets as f64
-                && of_label as f64 >= COVERAGE * sizes[label as usize] as f64;
-            enough.then_some((token, (label, of_label, tickets)))
-        })
-        .collect();
-    let mut leaks: Vec<Leak> = tokens
-        .into_iter()
-        .filter_map(|(token, number)| {
-            let (label, of_label, tickets) = found.get(&number)?;
-            let name = *names.get(label)?;
-            let coverage = *of_label as f64 / sizes[*label as usize] as f64;
-            let share = *of_label as f64 / *tickets as f64;
-            let why = reason(&token, name, coverage)?;
-            let word = token.text.chars().take(EXCERPT).collect();
-            let label = name.to_owned();
-            Some(Leak { word, label, tickets: *tickets, share, coverage, why })
-        })
-        .collect();
     // A label that is all there is cannot be given away.
     if labels.len() < 2 {
-        leaks.clear();
+        return Vec::new();
     }
+    let (names, tickets): (Vec<&str>, Vec<Vec<usize>>) = labels.into_iter().unzip();
+    let candidates = candidates(examples, &names, &tickets);
+    let mut leaks: Vec<Leak> = counted(examples, &tickets, candidates)
+        .into_iter()
+        .filter_map(|(token, by_label)| leak(&token, &by_label, &names, &tickets))
+        .collect();
     leaks.sort_by(|a, b| {
         let order = b.coverage.total_cmp(&a.coverage);
         order.then_with(|| (a.why, &a.word).cmp(&(b.why, &b.word)))
@@ -139,34 +103,127 @@ pub(super) fn leaks(examples: &[Example]) -> Vec<Leak> {
     leaks
 }
 
-/// The subject, and every run of other than blanks in subject and body without the punctuation
-/// around it: `[queue=NET_01]` is `queue=net_01`.
-fn each_token(example: &Example, mut each: impl FnMut(&Token)) {
-    let mut token = Token { whole: true, text: example.subject.trim().to_lowercase() };
-    if !token.text.is_empty() {
-        each(&token);
+/// Tokens that may be suspects by a sample of each label's tickets.
+fn candidates(examples: &[Example], names: &[&str], tickets: &[Vec<usize>]) -> Vec<Box<str>> {
+    let mut numbers: Tokens<u32> = Tokens::default();
+    let mut seen: Vec<(u32, u32)> = Vec::new();
+    let mut of_one: Vec<u32> = Vec::new();
+    let mut sampled = vec![0.0; tickets.len()];
+    for (label, of_label) in tickets.iter().enumerate() {
+        for i in of_label.iter().step_by(of_label.len().div_ceil(SAMPLE)) {
+            sampled[label] += 1.0;
+            of_one.clear();
+            each_token(&examples[*i], |token| {
+                let next = numbers.len() as u32;
+                of_one.push(match numbers.get(token) {
+                    Some(number) => *number,
+                    None => *numbers.entry(token.into()).or_insert(next),
+                });
+            });
+            of_one.sort_unstable();
+            of_one.dedup();
+            seen.extend(of_one.iter().map(|token| (*token, label as u32)));
+        }
     }
-    token.whole = false;
-    for word in [&example.subject, &example.body].into_iter().flat_map(|t| t.split_whitespace()) {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if !word.is_empty() {
-            token.text.clear();
-            if word.is_ascii() {
-                token.text.push_str(word);
-                token.text.make_ascii_lowercase();
-            } else {
-                token.text.extend(word.chars().flat_map(char::to_lowercase));
+    seen.sort_unstable();
+    // For each token the label that it may give away, and the share of its tickets that have it.
+    let mut gives_away = vec![None; numbers.len()];
+    for of_token in seen.chunk_by(|a, b| a.0 == b.0) {
+        let share = |run: &[(u32, u32)]| run.len() as f64 / sampled[run[0].1 as usize];
+        let all = |run: &[(u32, u32)]| share(run) * tickets[run[0].1 as usize].len() as f64;
+        let by_label = || of_token.chunk_by(|a, b| a.1 == b.1);
+        let total: f64 = by_label().map(all).sum();
+        let likely = |run: &&[(u32, u32)]| {
+            share(run) >= COVERAGE * LOOSE && all(run) >= SHARE * LOOSE * total
+        };
+        gives_away[of_token[0].0 as usize] =
+            by_label().find(likely).map(|run| (run[0].1 as usize, share(run)));
+    }
+    numbers.retain(|token, number| {
+        gives_away[*number as usize]
+            .is_some_and(|(label, share)| reason(token, names[label], share / LOOSE).is_some())
+    });
+    numbers.into_keys().collect()
+}
+
+/// For each candidate, the tickets of each label that have it.
+fn counted(
+    examples: &[Example],
+    tickets: &[Vec<usize>],
+    candidates: Vec<Box<str>>,
+) -> Vec<(Box<str>, Vec<u64>)> {
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let mut places: Tokens<usize> = Tokens::default();
+    places.extend(candidates.iter().cloned().zip(0..));
+    let mut counts = vec![vec![0u64; tickets.len()]; candidates.len()];
+    let mut last = vec![usize::MAX; candidates.len()];
+    for (label, of_label) in tickets.iter().enumerate() {
+        for i in of_label {
+            each_token(&examples[*i], |token| {
+                if let Some(place) = places.get(token)
+                    && last[*place] != *i
+                {
+                    last[*place] = *i;
+                    counts[*place][label] += 1;
+                }
+            });
+        }
+    }
+    candidates.into_iter().zip(counts).collect()
+}
+
+/// A token as a suspect, if it is one.
+fn leak(token: &str, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>]) -> Option<Leak> {
+    let all: u64 = by_label.iter().sum();
+    let label = (0..by_label.len()).max_by_key(|label| by_label[*label])?;
+    let share = by_label[label] as f64 / all as f64;
+    let coverage = by_label[label] as f64 / tickets[label].len() as f64;
+    if all < TICKETS || share < SHARE || coverage < COVERAGE {
+        return None;
+    }
+    let why = reason(token, names[label], coverage)?;
+    let word = token.trim_start_matches(WHOLE).chars().take(EXCERPT).collect();
+    Some(Leak { word, label: names[label].to_owned(), tickets: all, share, coverage, why })
+}
+
+/// The subject, and every run of other than blanks in subject and body without the punctuation
+/// around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
+fn each_token(example: &Example, mut each: impl FnMut(&str)) {
+    let subject = example.subject.trim();
+    if !subject.is_empty() {
+        each(&format!("{WHOLE}{}", subject.to_lowercase()));
+    }
+    let mut buffer = String::new();
+    for chunk in [&example.subject, &example.body].iter().flat_map(|t| t.split_ascii_whitespace()) {
+        if chunk.is_ascii() {
+            let word = chunk.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            if word.bytes().any(|b| b.is_ascii_uppercase()) {
+                buffer.clear();
+                buffer.push_str(word);
+                buffer.make_ascii_lowercase();
+                each(&buffer);
+            } else if !word.is_empty() {
+                each(word);
             }
-            each(&token);
+            continue;
+        }
+        for word in chunk.split_whitespace() {
+            let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+            if !word.is_empty() {
+                buffer.clear();
+                buffer.extend(word.chars().flat_map(char::to_lowercase));
+                each(&buffer);
+            }
         }
     }
 }
 
-fn reason(token: &Token, label: &str, coverage: f64) -> Option<Reason> {
-    if token.whole {
+fn reason(word: &str, label: &str, coverage: f64) -> Option<Reason> {
+    if word.starts_with(WHOLE) {
         return Some(Reason::Subject);
     }
-    let word = token.text.as_str();
     let label = label.to_lowercase();
     let mut parts = label.split(|c: char| !c.is_alphanumeric());
     if word == label || parts.any(|part| part == word) {
@@ -205,6 +262,24 @@ mod tests {
         assert!(found.is_sorted_by(|a, b| a.coverage >= b.coverage) && found.len() <= SHOWN);
         let queue = found.iter().find(|l| l.word == "queue=net_01").unwrap();
         assert!((queue.share - 1.0).abs() < 1e-9 && (0.5..0.8).contains(&queue.coverage));
+    }
+
+    #[test]
+    fn what_a_sample_shows_is_counted_in_all_tickets() {
+        let mut examples = clean(6_000);
+        let mut n = 0;
+        for example in &mut examples {
+            if example.label(Target::Category) == Some("Network") {
+                n += 1;
+                if n % 5 < 2 {
+                    example.body.push_str(" net_01 net_01");
+                }
+            }
+        }
+        let found = leaks(&examples);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].word.as_str(), found[0].tickets), ("net_01", 480));
+        assert!((found[0].coverage - 0.4).abs() < 1e-9 && found[0].share == 1.0);
     }
 
     #[test]

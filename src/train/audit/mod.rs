@@ -4,6 +4,7 @@ pub mod duplicates;
 pub mod labels;
 pub mod leaks;
 pub mod noise;
+pub mod renames;
 pub mod render;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::data::{Data, Example};
 use duplicates::Duplicates;
 use labels::{Conflicts, Size, Spelling};
 use leaks::Leak;
+use renames::Rename;
 
 /// Characters of a ticket's text shown at most.
 const EXCERPT: usize = 120;
@@ -28,6 +30,8 @@ pub struct Audit {
     pub variants: Vec<Vec<Spelling>>,
     /// The recipe's aliases with the tickets that each renamed, zeros included.
     pub aliases: BTreeMap<String, u64>,
+    /// Categories that were probably renamed, where the tickets have dates.
+    pub renames: Vec<Rename>,
     /// Every category, in byte order.
     pub labels: Vec<Size>,
     /// Those of the greatest coverage first.
@@ -43,6 +47,7 @@ pub fn audit(data: &Data, duplicates: Duplicates, min_tickets: u64) -> Audit {
         conflicts: labels::conflicts(examples, &duplicates),
         variants: labels::variants(&data.spellings),
         aliases: data.aliases.clone(),
+        renames: renames::renames(examples),
         labels: labels::sizes(examples, &duplicates, min_tickets),
         leaks: leaks::leaks(examples),
         duplicates,
@@ -70,4 +75,4 @@ fn excerpt(example: &Example) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::train) mod tests;

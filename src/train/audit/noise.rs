@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::excerpt;
 use crate::train::data::Example;
@@ -21,15 +21,15 @@ pub struct Prediction {
 }
 
 /// A ticket whose category is probably wrong.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Suspect {
     pub id: String,
     pub given: String,
     pub suggested: String,
-    /// The probability of the suggested label.
-    pub confidence: f64,
+    pub given_probability: f64,
+    pub suggested_probability: f64,
     /// Redacted, cut to 120 characters.
-    pub text: String,
+    pub excerpt: String,
 }
 
 /// Tickets that the model is surer to be of another category than it is on average of that
@@ -67,23 +67,41 @@ pub fn noise_suspects(examples: &[Example], predictions: &[Prediction]) -> Vec<S
         id: example.id.clone(),
         given: given.to_owned(),
         suggested: prediction.best_label.to_string(),
-        confidence: prediction.best_probability,
-        text: excerpt(example),
+        given_probability: prediction.probability_of_given_label,
+        suggested_probability: prediction.best_probability,
+        excerpt: excerpt(example),
     };
     found.into_iter().map(suspect).collect()
 }
 
-/// One JSON object a line, for review: `id`, `given`, `suggested`, `confidence`, `text`.
+/// A table for review, as CSV with a header, in the order given.
 ///
 /// # Errors
-/// Those of `serde_json`; a suspect as it comes from [`noise_suspects`] gives none.
-pub fn to_json_lines(suspects: &[Suspect]) -> serde_json::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    for suspect in suspects {
-        serde_json::to_writer(&mut out, suspect)?;
-        out.push(b'\n');
+/// Those of the CSV writer; a suspect as it comes from [`noise_suspects`] gives none.
+pub fn to_csv(suspects: &[Suspect]) -> csv::Result<Vec<u8>> {
+    let columns =
+        ["id", "given", "suggested", "given_probability", "suggested_probability", "excerpt"];
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns)?;
+    for s in suspects {
+        let shares = [s.given_probability, s.suggested_probability].map(|p| format!("{p:.4}"));
+        // A spreadsheet takes a text that begins with one of these for a formula.
+        let guard = if s.excerpt.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+        let excerpt = format!("{guard}{}", s.excerpt);
+        writer.write_record([&s.id, &s.given, &s.suggested, &shares[0], &shares[1], &excerpt])?;
     }
-    Ok(out)
+    writer.into_inner().map_err(|e| e.into_error().into())
+}
+
+/// Their number: what may be said of them where no ticket's text belongs.
+///
+/// # Errors
+/// Those of the serializer.
+pub(in crate::train) fn number<S: Serializer>(
+    suspects: &[Suspect],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    suspects.len().serialize(serializer)
 }
 
 #[cfg(test)]
@@ -133,16 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn suspects_are_written_one_a_line() {
-        let suspect = Suspect {
+    fn a_table_for_review() {
+        let suspect = |excerpt: &str| Suspect {
             id: "7".to_owned(),
-            given: "A".to_owned(),
-            suggested: "B".to_owned(),
-            confidence: 0.5,
-            text: "say \"x\"".to_owned(),
+            given: "A,B".to_owned(),
+            suggested: "C".to_owned(),
+            given_probability: 0.02,
+            suggested_probability: 0.9,
+            excerpt: excerpt.to_owned(),
         };
-        let lines = to_json_lines(&[suspect.clone(), suspect]).unwrap();
-        let line = r#"{"id":"7","given":"A","suggested":"B","confidence":0.5,"text":"say \"x\""}"#;
-        assert_eq!(String::from_utf8(lines).unwrap(), format!("{line}\n{line}\n"));
+        let table = to_csv(&[suspect("say \"x\""), suspect("=HYPERLINK(1)")]).unwrap();
+        let expected = "id,given,suggested,given_probability,suggested_probability,excerpt\n\
+                        7,\"A,B\",C,0.0200,0.9000,\"say \"\"x\"\"\"\n\
+                        7,\"A,B\",C,0.0200,0.9000,'=HYPERLINK(1)\n";
+        assert_eq!(String::from_utf8(table).unwrap(), expected);
     }
 }

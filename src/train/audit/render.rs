@@ -77,6 +77,20 @@ pub fn findings(audit: &Audit) -> Vec<String> {
             n => format!("alias {old:?} renamed {n} tickets"),
         });
     }
+    for r in &audit.renames {
+        let day = |moment: &str| moment.get(..10).unwrap_or(moment).to_owned();
+        out.push(format!(
+            "renamed? {:?} ({}) stops on {}, {:?} ({}) begins on {}, and their words are alike \
+             ({:.2}); if so, make it an alias: {0:?} = {3:?}",
+            r.old,
+            r.old_tickets,
+            day(&r.until),
+            r.new,
+            r.new_tickets,
+            day(&r.from),
+            r.alike
+        ));
+    }
     small(&mut out, audit, Use::NotLearnt);
     small(&mut out, audit, Use::Weak);
     for leak in &audit.leaks {

@@ -157,13 +157,23 @@ fn findings_are_told() {
     let mut data = data(examples);
     data.spellings = [("VPN ".to_owned(), 3), ("vpn".to_owned(), 4)].into();
     data.aliases = [("Old".to_owned(), 2), ("Older".to_owned(), 0)].into();
-    let audit = audit(&data, find(&data.examples), 2);
+    let mut audit = audit(&data, find(&data.examples), 2);
+    audit.renames = vec![Rename {
+        old: "Mail".to_owned(),
+        old_tickets: 20,
+        until: "1970-01-01T00:00:00Z".to_owned(),
+        new: "Post".to_owned(),
+        new_tickets: 25,
+        from: "1970-01-02T00:00:00Z".to_owned(),
+        alike: 0.9,
+    }];
     let told = render::text(&audit);
     for part in [
         "1 of 102 tickets repeat another",
         "1 texts have more than one category",
         "\"VPN \" (3), \"vpn\" (4)",
         "alias \"Older\" matches nothing",
+        "renamed? \"Mail\" (20) stops on 1970-01-01, \"Post\" (25) begins on 1970-01-02",
         "Remote (1)",
         "Network (21)",
     ] {

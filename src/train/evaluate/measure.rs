@@ -27,13 +27,13 @@ const FEW: u64 = 20;
 
 /// Measures one head; `first_level` is only noted.
 pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluation {
-    let HeadPredictions { target, labels, tickets, unknown_labels } = head;
+    let HeadPredictions { target, labels, thresholds, tickets, unknown_labels } = head;
     let n = tickets.len();
     let mut confusion = vec![vec![0u64; labels.len()]; labels.len()];
     for ticket in tickets {
         confusion[ticket.truth][ticket.best] += 1;
     }
-    let scores = label_scores(labels, &confusion, tickets);
+    let scores = label_scores(labels, thresholds, &confusion, tickets);
     let right = tickets.iter().filter(|a| a.is_right()).count();
     let decided: u64 = scores.iter().map(|s| s.decided).sum();
     let decided_right: u64 = scores.iter().map(|s| s.decided_right).sum();
@@ -80,6 +80,7 @@ fn pairs<'a>(tickets: impl Iterator<Item = &'a Predicted>) -> Vec<(f64, bool)> {
 
 fn label_scores(
     labels: &[Arc<str>],
+    thresholds: &[f64],
     confusion: &[Vec<u64>],
     tickets: &[Predicted],
 ) -> Vec<LabelScores> {
@@ -101,6 +102,7 @@ fn label_scores(
             recall: share(right, support),
             recall_interval: wilson_interval(right, support, TWO_SIDED_95),
             f1: share(2 * right, support + answered),
+            threshold: thresholds.get(i).copied(),
             decided: decided[i].0,
             decided_right: decided[i].1,
             use_for: Use::TooFew,

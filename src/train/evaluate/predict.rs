@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::measure::measure;
 use super::{Evaluation, HeadEvaluation};
 use crate::train::data::Example;
+use crate::train::head::{Choice, HeldOut};
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::language::Language;
 
@@ -42,6 +43,8 @@ impl Predicted {
 pub struct HeadPredictions {
     pub target: Target,
     pub labels: Vec<Arc<str>>,
+    /// The model's own, by label; empty where labels were folded together.
+    pub thresholds: Vec<f64>,
     pub tickets: Vec<Predicted>,
     /// Labels that the head does not know, with their tickets.
     pub unknown_labels: BTreeMap<String, u64>,
@@ -57,13 +60,20 @@ pub struct Predictions {
     pub heads: Vec<HeadPredictions>,
 }
 
-/// Judges every ticket with every head that both the model and the tickets have.
-pub fn predict(model: &Model, examples: &[Example]) -> Predictions {
+/// Judges every ticket with every head that both the model and the tickets have. `each` is called
+/// after every ticket.
+pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> Predictions {
     let mut scratch = Scratch::default();
     let (mut words, mut unknown) = (0u64, 0u64);
     let empty = |target| {
-        let labels = model.head(target)?.labels.clone();
-        Some(HeadPredictions { target, labels, tickets: vec![], unknown_labels: BTreeMap::new() })
+        let head = model.head(target)?;
+        Some(HeadPredictions {
+            target,
+            labels: head.labels.clone(),
+            thresholds: head.thresholds.clone(),
+            tickets: vec![],
+            unknown_labels: BTreeMap::new(),
+        })
     };
     let mut heads = Target::ALL.map(empty);
     for (ticket, example) in examples.iter().enumerate() {
@@ -86,6 +96,7 @@ pub fn predict(model: &Model, examples: &[Example]) -> Predictions {
                 Err(_) => *found.unknown_labels.entry(label.to_owned()).or_default() += 1,
             }
         }
+        each();
     }
     let judged = |h: &HeadPredictions| !h.tickets.is_empty() || !h.unknown_labels.is_empty();
     Predictions {
@@ -113,6 +124,31 @@ impl Predictions {
 }
 
 impl HeadPredictions {
+    /// What was said of held-out tickets while the head was chosen: each time by a model that had
+    /// not seen them.
+    pub(in crate::train) fn held_out(choice: &Choice, examples: &[Example]) -> Self {
+        let predicted = |t: &HeldOut| Predicted {
+            ticket: t.example,
+            truth: t.truth,
+            probabilities: t.probabilities.clone(),
+            best: t.best,
+            decided: t.probabilities[t.best] >= choice.thresholds[t.best],
+            language: examples[t.example].language,
+        };
+        Self {
+            target: choice.target,
+            labels: choice.labels.clone(),
+            thresholds: choice.thresholds.clone(),
+            tickets: choice.held_out.iter().map(predicted).collect(),
+            unknown_labels: BTreeMap::new(),
+        }
+    }
+
+    /// The head's numbers, labels as they are.
+    pub(in crate::train) fn whole(&self) -> HeadEvaluation {
+        measure(self, false)
+    }
+
     /// The head's numbers and, where labels have two levels, those of the first.
     fn levels(&self) -> impl Iterator<Item = HeadEvaluation> {
         let first = self.first_level().map(|first| measure(&first, true));
@@ -145,6 +181,7 @@ impl HeadPredictions {
             target: self.target,
             tickets: self.tickets.iter().map(merge).collect(),
             labels: parents,
+            thresholds: Vec::new(),
             unknown_labels: self.unknown_labels.clone(),
         })
     }

@@ -2,13 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::words;
+use super::words::{self, USES};
 use crate::page::{chart, count, exact, percent};
 use crate::train::evaluate::{HeadEvaluation, LabelScores, Use};
 
 /// Labels in the confusion matrix; the others are folded into one.
 const MATRIX: usize = 20;
-const USES: [Use; 5] = [Use::Always, Use::WhenSure, Use::Proposal, Use::NotYet, Use::TooFew];
 
 /// Every label that has tickets, the one with most tickets first.
 pub(super) fn table(head: &HeadEvaluation) -> Markup {
@@ -22,7 +21,7 @@ pub(super) fn table(head: &HeadEvaluation) -> Markup {
                     tr {
                         th.text { "Label" } th { "Tickets" } th.text { "To use" }
                         th colspan="2" { "Precision" } th colspan="2" { "Recall" } th { "F1" }
-                        th { "Decided alone" } th { "of those right" }
+                        th { "Alone from" } th { "Decided alone" } th { "of those right" }
                     }
                 }
                 tbody {
@@ -33,7 +32,8 @@ pub(super) fn table(head: &HeadEvaluation) -> Markup {
         p.soft {
             "Precision: how often the label is right where the model says it. Recall: how many of the label's "
             "tickets it finds. F1 is the mean of both that punishes the lower. The lines span what the true value "
-            "may be (95 % interval); few tickets make them long. "
+            "may be (95 % interval); few tickets make them long. \"Alone from\" is how sure the model must be of the "
+            "label to decide without a person; below it, and where it says never, a person looks. "
             @for use_for in USES {
                 @let (name, _, meaning) = words::use_for(use_for);
                 b { (name) } ": " (meaning) ". "
@@ -60,6 +60,7 @@ fn row(l: &LabelScores) -> Markup {
             td { (exact(l.recall)) }
             td title=(span(l.recall_interval)) { (chart::range(l.recall, l.recall_interval)) }
             td { (exact(l.f1)) }
+            td { (l.threshold.map_or("-".to_owned(), |t| if t > 1.0 { "never".to_owned() } else { exact(t) })) }
             td.whole { (count(l.decided)) " of " (count(l.answered)) }
             td { @if l.decided > 0 { (exact(l.decided_right as f64 / l.decided as f64)) } @else { "-" } }
         }

@@ -2,7 +2,8 @@
 
 mod classes;
 mod page;
-mod words;
+mod top;
+pub(super) mod words;
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +11,19 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::TrainReport;
+use super::audit::noise::{Suspect, number, to_csv};
 use super::audit::render::findings;
 use super::data::{Data, Example};
-use super::evaluate::{Evaluation, HeadPredictions, Predicted, Predictions};
+use super::evaluate::{Evaluation, HeadEvaluation, HeadPredictions, Predicted, Predictions};
 use crate::bundle::Manifest;
 use crate::page::counted;
 use crate::triage::model::{Model, Target};
 use crate::triage::text::language::Language;
 
+pub use top::top_words;
+
+/// The file for a person who looks labels over.
+pub const SUSPECTS: &str = "suspects.csv";
 /// Mistakes listed.
 const MISTAKES: usize = 20;
 /// Characters of a ticket's text that are shown.
@@ -28,13 +34,21 @@ const EXCERPT: usize = 300;
 pub struct Report {
     /// Whether neither fitting nor calibrating saw the tickets.
     pub unseen: bool,
+    /// What speaks against using the model at all, a sentence each.
+    pub warnings: Vec<String>,
     pub evaluation: Evaluation,
+    /// Of the category, on the tickets that were held out to choose and calibrate it.
+    pub held_out: Option<HeadEvaluation>,
     /// In the order of tickets; empty where nothing was tried.
     pub learning: Vec<LearningPoint>,
     /// Empty where nothing is known of them.
     pub top_words: Vec<LabelWords>,
     /// Of the category, the surest first.
     pub mistakes: Vec<Mistake>,
+    /// Held-out tickets whose category is probably wrong, the surest first; their number here,
+    /// all of them in `suspects.csv`.
+    #[serde(serialize_with = "number")]
+    pub suspects: Vec<Suspect>,
     /// What to know about the data, a sentence each.
     pub notes: Vec<String>,
     pub facts: Vec<Fact>,
@@ -48,7 +62,7 @@ pub struct LearningPoint {
     pub macro_f1: f64,
 }
 
-/// The words that speak most for a label, with their weights, the weightiest first.
+/// The words that speak most for a label, with their mean weights, the weightiest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelWords {
     pub label: String,
@@ -97,7 +111,6 @@ impl Report {
         notes.extend(
             run.omitted.iter().map(|(target, why)| format!("The {target} is not told: {why}.")),
         );
-        notes.extend(run.warnings.iter().map(|warning| format!("{warning}.")));
         let mut table = vec![
             Fact::new("Version", &manifest.version),
             Fact::new("Model", id),
@@ -113,10 +126,13 @@ impl Report {
         table.push(Fact::new("SHA-256 of the data", &facts.data_sha256));
         Self {
             unseen: true,
+            warnings: run.warnings.iter().map(|warning| format!("{warning}.")).collect(),
             evaluation: Evaluation { model: id.to_owned(), ..run.evaluation.clone() },
+            held_out: run.held_out.clone(),
             learning: run.learning.clone(),
             top_words: run.top_words.clone(),
             mistakes: run.mistakes.clone(),
+            suspects: run.suspects.clone(),
             notes,
             facts: table,
         }
@@ -137,10 +153,13 @@ impl Report {
         facts.push(Fact::new("SHA-256 of the data", &data.sha256));
         Self {
             unseen: false,
+            warnings: Vec::new(),
             evaluation: predictions.evaluation(model.id.as_str(), &model.version),
+            held_out: None,
             learning: Vec::new(),
-            top_words: Vec::new(),
+            top_words: top_words(model, &data.examples),
             mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),
+            suspects: Vec::new(),
             notes: data.rejected.iter().map(|(why, n)| rejected(*n, why.as_str())).collect(),
             facts,
         }
@@ -151,14 +170,16 @@ impl Report {
         page::page(self)
     }
 
-    /// Writes `report.html` and `report.json` into a directory, which is made if it is missing.
+    /// Writes `report.html`, `report.json` and `suspects.csv` into a directory, which is made if
+    /// it is missing.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn write(&self, dir: &Path) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         fs::write(dir.join("report.html"), self.html())?;
-        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)
+        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)?;
+        fs::write(dir.join(SUSPECTS), to_csv(&self.suspects)?)
     }
 }
 

@@ -1,13 +1,19 @@
 //! The report as a page.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
-use super::{LearningPoint, Report, classes, words};
+use super::{LearningPoint, Report, SUSPECTS, classes, words};
 use crate::page::chart::{Axis, Mark, chart};
 use crate::page::{count, counted, document, exact, percent};
+use crate::train::audit::noise::Suspect;
 use crate::train::evaluate::{HeadEvaluation, WANTED};
 use crate::train::wilson::{TWO_SIDED_95, wilson_interval};
 use crate::triage::text::language::Language;
+
+/// Kinds of probably wrong labels that are shown.
+const KINDS: usize = 10;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
@@ -24,9 +30,11 @@ pub(super) fn page(report: &Report) -> String {
             None => div.lead { p { "Nothing could be measured: the tickets have no labels that the model tells." } },
         }
         @for head in &evaluation.heads { (section(head)) }
+        @if let Some(head) = &report.held_out { (held_out(head)) }
         (learning(&report.learning))
         (top_words(report))
         (mistakes(report))
+        (suspects(&report.suspects))
         (notes(report))
         h2 { "The model" }
         dl {
@@ -40,7 +48,10 @@ fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
     let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
     let at = head.coverage_at_wanted().map_or(0.0, |c| c.coverage);
     html! {
-        div.lead { @for sentence in words::headline(head, report.unseen) { p { (sentence) } } }
+        div.lead {
+            @for sentence in words::headline(head, report.unseen) { p { (sentence) } }
+            @for warning in &report.warnings { p { b { (warning) } } }
+        }
         div.tiles {
             (tile(exact(head.accuracy), "of answers are right"))
             (tile(exact(head.majority), "would be, always saying the most frequent label"))
@@ -78,6 +89,18 @@ fn section(head: &HeadEvaluation) -> Markup {
                 (list.join(", ")) ". Their tickets are not in the numbers."
             }
         }
+    }
+}
+
+fn held_out(head: &HeadEvaluation) -> Markup {
+    html! {
+        h2 { "What each category is good for" }
+        p {
+            "On " (counted(head.tickets, "ticket", "tickets")) " that were held out while the model was chosen and "
+            "calibrated, each from the model that was asked about it. The thresholds come from these very tickets; the "
+            "test above does not, but it has fewer of them."
+        }
+        (classes::table(head))
     }
 }
 
@@ -248,7 +271,10 @@ fn top_words(report: &Report) -> Markup {
     }
     html! {
         h2 { "What it goes by" }
-        p { "The words that speak most for each label. A name or a number among them is a warning." }
+        p {
+            "The words that did most for each label over all its tickets. A name or a number among them is a warning: "
+            "it may be gone tomorrow."
+        }
         div.wide {
             table {
                 tbody {
@@ -284,6 +310,37 @@ fn mistakes(report: &Report) -> Markup {
                 p { b { (m.truth) } " taken for " b { (m.answer) } ", " (percent(m.confidence)) " sure "
                     span.soft { "(" (m.id) ")" } }
                 p.excerpt { (m.excerpt) }
+            }
+        }
+    }
+}
+
+/// Which labels are probably wrong, without the tickets' texts: those are in the file beside.
+fn suspects(suspects: &[Suspect]) -> Markup {
+    if suspects.is_empty() {
+        return html! {};
+    }
+    let mut kinds: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for s in suspects {
+        *kinds.entry((&s.given, &s.suggested)).or_default() += 1;
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    html! {
+        h2 { "Labels that are probably wrong" }
+        p {
+            (counted(suspects.len() as u64, "ticket", "tickets")) ": the model, which had not seen them, is as sure of "
+            "another label as it usually is of that label's own. They are in " code { (SUSPECTS) }
+            " beside this page, the surest first. A label that is mended is worth more than a new ticket."
+        }
+        div.wide {
+            table {
+                thead { tr { th.text { "Label given" } th.text { "the model says" } th { "Tickets" } } }
+                tbody {
+                    @for ((given, suggested), n) in kinds.into_iter().take(KINDS) {
+                        tr { td.text { (given) } td.text { (suggested) } td { (count(n)) } }
+                    }
+                }
             }
         }
     }

@@ -28,7 +28,8 @@ fn predictions() -> Predictions {
     ];
     let labels = ["A/x", "A/y", "B"].map(Arc::from).to_vec();
     let unknown_labels = BTreeMap::from([("C".to_owned(), 2)]);
-    let head = HeadPredictions { target: Target::Category, labels, tickets, unknown_labels };
+    let (target, thresholds) = (Target::Category, vec![0.7, 0.7, 1.01]);
+    let head = HeadPredictions { target, labels, thresholds, tickets, unknown_labels };
     Predictions { tickets: 6, unknown_words: 0.1, heads: vec![head] }
 }
 
@@ -65,10 +66,20 @@ pub(super) fn report(text: &str) -> Report {
     }
     Report {
         unseen: true,
+        held_out: evaluation.heads.first().cloned(),
         evaluation,
         learning: vec![point(100, 0.5), point(200, 0.75)],
         top_words: vec![LabelWords { label: own(), words: vec![(own(), 1.5), (own(), 0.5)] }],
         mistakes,
+        warnings: vec![own()],
+        suspects: vec![Suspect {
+            id: own(),
+            given: own(),
+            suggested: own(),
+            given_probability: 0.1,
+            suggested_probability: 0.8,
+            excerpt: own(),
+        }],
         notes: vec![own()],
         facts: vec![Fact::new(text, text)],
     }
@@ -84,12 +95,17 @@ fn every_part_is_there() {
         "Can its confidence be believed?",
         "How much can it decide alone?",
         "Label by label",
+        "What each category is good for",
+        "<td>70.0\u{a0}%</td>",
+        "<td>never</td>",
         "What is taken for what",
         "By language",
         "Labels that the model does not know",
         "each doubling brought +25.0 percentage points",
         "What it goes by",
         "Sure and wrong",
+        "Labels that are probably wrong",
+        "1 ticket: the model, which had not seen them",
         "About the data",
         "The model",
     ] {
@@ -107,11 +123,20 @@ fn parts_without_numbers_are_left_out() {
     report.learning.clear();
     report.top_words.clear();
     report.mistakes.clear();
+    report.held_out = None;
+    report.suspects.clear();
     report.notes.clear();
     report.unseen = false;
     let html = report.html();
-    for part in ["Is more data", "What it goes by", "Sure and wrong", "About the data", "not seen,"]
-    {
+    for part in [
+        "Is more data",
+        "What each category is good for",
+        "What it goes by",
+        "Sure and wrong",
+        "probably wrong",
+        "About the data",
+        "not seen,",
+    ] {
         assert!(!html.contains(part), "{part}");
     }
     assert!(html.contains("all numbers are too good"));
@@ -142,6 +167,10 @@ fn the_page_and_the_json_hold_the_same_numbers() {
     let at = &json["evaluation"]["heads"][0]["coverage_at"][1];
     assert_eq!((&at["precision"], &at["coverage"]), (&0.95.into(), &0.5.into()));
     assert_eq!(json["learning"][1]["tickets"], 200);
+    // Texts are in the table only.
+    assert_eq!(json["suspects"], 1);
+    let table = std::fs::read_to_string(dir.join(SUSPECTS)).unwrap();
+    assert_eq!(table.lines().nth(1), Some("x,x,x,0.1000,0.8000,x"));
 }
 
 #[test]

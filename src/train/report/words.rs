@@ -110,8 +110,12 @@ pub(super) fn learning(points: &[LearningPoint]) -> Option<String> {
     ))
 }
 
+/// From the best use to the worst.
+pub(in crate::train) const USES: [Use; 5] =
+    [Use::Always, Use::WhenSure, Use::Proposal, Use::NotYet, Use::TooFew];
+
 /// What a label is good for: a name, its badge's class and what it means.
-pub(super) fn use_for(use_for: Use) -> (&'static str, &'static str, &'static str) {
+pub(in crate::train) fn use_for(use_for: Use) -> (&'static str, &'static str, &'static str) {
     match use_for {
         Use::Always => ("alone", "good", "at least 90 % of all its answers are right"),
         Use::WhenSure => (

@@ -15,7 +15,13 @@ fn predicted(truth: usize, probabilities: &[f64], language: Language) -> Predict
 
 fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
     let labels = labels.iter().map(|l| Arc::from(*l)).collect();
-    HeadPredictions { target: Target::Category, labels, tickets, unknown_labels: BTreeMap::new() }
+    HeadPredictions {
+        target: Target::Category,
+        labels,
+        thresholds: vec![0.7; 3],
+        tickets,
+        unknown_labels: BTreeMap::new(),
+    }
 }
 
 fn four() -> HeadPredictions {
@@ -37,6 +43,7 @@ fn numbers_by_hand() {
     assert_eq!((m.labels[1].precision, m.labels[1].answered), (0.5, 2));
     assert_eq!(m.labels[1].precision_interval, wilson_interval(1, 2, TWO_SIDED_95));
     assert_eq!((m.labels[1].decided, m.labels[1].decided_right), (1, 1));
+    assert_eq!(m.labels[1].threshold, Some(0.7));
     assert!((m.macro_f1 - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
     assert_eq!((m.coverage, m.precision), (0.5, 1.0));
     // 0.8 0.8 | 0.6 wrong | 0.4 right
