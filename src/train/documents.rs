@@ -38,6 +38,11 @@ impl Units {
         self.own.len()
     }
 
+    /// Where each unit's n-grams begin among all; one more for the end.
+    pub fn gram_starts(&self) -> &[u32] {
+        if self.gram_starts.is_empty() { &[0] } else { &self.gram_starts }
+    }
+
     pub fn grams(&self, unit: usize) -> &[u32] {
         &self.grams[self.gram_starts[unit] as usize..self.gram_starts[unit + 1] as usize]
     }
@@ -136,6 +141,43 @@ impl Documents {
     pub fn inverse_length(&self, i: usize, squares: &[f32]) -> f32 {
         let sum: f32 = self.ticket(i).map(|(unit, g)| g * g * squares[unit]).sum();
         if sum > 0.0 { sum.sqrt().recip() } else { 0.0 }
+    }
+
+    /// Some of the tickets, over the units and features that occur in them; their numbers are new.
+    pub fn some(&self, of: impl Iterator<Item = usize> + Clone) -> Self {
+        let tickets: Vec<usize> = of.collect();
+        let active = self.active(&tickets);
+        let mut features = vec![0u32; self.features];
+        let mut scales = vec![0.0];
+        for (id, _) in active.iter().enumerate().filter(|(_, active)| **active) {
+            features[id] = scales.len() as u32;
+            scales.push(self.scales[id]);
+        }
+        let mut new = Self {
+            features: scales.len(),
+            scales,
+            units: Units::default(),
+            starts: vec![0],
+            unit_of: Vec::new(),
+            counts: Vec::new(),
+            known: Vec::with_capacity(tickets.len()),
+        };
+        let mut units: Vec<Option<u32>> = vec![None; self.units.len()];
+        let mut grams = Vec::new();
+        for ticket in tickets {
+            for (unit, g) in self.ticket(ticket) {
+                let place = *units[unit].get_or_insert_with(|| {
+                    grams.clear();
+                    grams.extend(self.units.grams(unit).iter().map(|id| features[*id as usize]));
+                    new.units.push(features[self.units.own[unit] as usize], &grams)
+                });
+                new.unit_of.push(place);
+                new.counts.push(g);
+            }
+            new.starts.push(new.unit_of.len());
+            new.known.push(self.known[ticket]);
+        }
+        new
     }
 
     /// Which features occur in the tickets `of`: the others are no features to a model that was

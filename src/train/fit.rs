@@ -81,6 +81,32 @@ impl Counts {
         }
     }
 
+    /// How much more often each feature occurs in a label than in the others: the log of naive
+    /// Bayes' probability over that of its complement, by feature and label.
+    pub fn ratios(&self, alpha: f64) -> Vec<f32> {
+        let labels = self.features.len();
+        let width = self.features.first().map_or(0, Vec::len);
+        let mut own = vec![0.0; labels];
+        let mut all = vec![0.0; width];
+        for (total, features) in own.iter_mut().zip(&self.features) {
+            all.iter_mut().zip(features).for_each(|(sum, value)| *sum += value);
+            *total = features.iter().map(|n| n + alpha).sum::<f64>();
+        }
+        let smoothed: f64 = all.iter().map(|n| n + alpha).sum();
+        let alphas = alpha * width as f64;
+        let bias = |total: &f64| (smoothed - total + alphas).ln() - total.ln();
+        let biases: Vec<f64> = own.iter().map(bias).collect();
+        let mut ratios = vec![0.0; width * labels];
+        for (label, (features, bias)) in self.features.iter().zip(biases).enumerate() {
+            for (feature, (n, all)) in features.iter().zip(&all).enumerate() {
+                // What is left of a difference of sums can be a trifle below zero.
+                let rest = (all - n).max(0.0) + alpha;
+                ratios[feature * labels + label] = (((n + alpha) / rest).ln() + bias) as f32;
+            }
+        }
+        ratios
+    }
+
     /// The log probability of each feature in the tickets of all other labels, label by label
     /// (complement naive Bayes; Rennie et al. 2003, without their normalisation of weights).
     pub fn complement(&self, alpha: f64) -> Vec<Vec<f64>> {
@@ -164,6 +190,8 @@ mod tests {
         assert!((scores[0] - expected).abs() < 1e-14);
         // Of the other label's tickets.
         let complement = counts.complement(1.0);
+        let ratio = fitted.log_probabilities[0][1] - complement[0][1];
+        assert!((f64::from(counts.ratios(1.0)[2]) - ratio).abs() < 1e-6);
         assert!((complement[0][0] - (1.0f64 / 4.0).ln()).abs() < 1e-15);
         assert!((complement[1][1] - (2.0f64 / 7.0).ln()).abs() < 1e-15);
     }

@@ -1,6 +1,7 @@
 //! One head: its kind of model chosen, calibrated and given thresholds on held-out tickets, and
 //! asked whether it is worth having.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,11 +26,20 @@ pub type Labelled = (usize, usize);
 pub struct Corpus<'a> {
     pub examples: &'a [Example],
     /// Which of them, in the order of `documents`.
-    pub of: &'a [usize],
+    pub of: Cow<'a, [usize]>,
     pub documents: Documents,
 }
 
 impl Corpus<'_> {
+    /// Some places of this one, in their order, over the features that occur there.
+    pub fn some(&self, places: impl Iterator<Item = usize> + Clone) -> Corpus<'_> {
+        Corpus {
+            examples: self.examples,
+            of: places.clone().map(|place| self.of[place]).collect(),
+            documents: self.documents.some(places),
+        }
+    }
+
     fn label(&self, place: usize, target: Target) -> Option<&Arc<str>> {
         self.examples[self.of[place]].labels[target as usize].as_ref()
     }

@@ -5,14 +5,14 @@
 //! be had copy the whole state at every step or take dense features only.
 
 /// Steps that are remembered.
-const MEMORY: usize = 5;
+const MEMORY: usize = 4;
 /// A step must win this share of what the slope promises.
 const SUFFICIENT: f64 = 1e-4;
 const HALVINGS: usize = 20;
 /// Shorter halves are done sooner than a thread is started.
 const WORTH_A_THREAD: usize = 100_000;
 /// The first steps are short, until the memory knows how the function bends.
-const PATIENCE: usize = 3;
+const PATIENCE: usize = 2;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]

@@ -164,8 +164,8 @@ impl<'a> Fitter<'a> {
 
     /// The sharpened model for each penalty, each started from where the last one ended.
     pub fn sharpened(&self, lambdas: &[f64], power: f64, start: Option<&Fit>) -> Vec<Fit> {
-        let ratios = self.ratios();
-        let problem = Problem::new(self.documents, self.of, &self.active, &ratios, power);
+        let ratios = self.counts.ratios(RATIO_ALPHA);
+        let problem = Problem::new(self.documents, self.of, &self.active, ratios, power as f32);
         let mut solved: Vec<Fit> = Vec::new();
         for lambda in lambdas {
             let start = solved.last().or(start).and_then(Fit::start);
@@ -174,17 +174,6 @@ impl<'a> Fitter<'a> {
             solved.push(Fit { weights, parameters });
         }
         solved
-    }
-
-    /// How much more often each feature occurs in a label than in the others, as the logarithm of
-    /// naive Bayes' probabilities; by label and feature.
-    fn ratios(&self) -> Vec<Vec<f64>> {
-        let own = self.counts.fit(RATIO_ALPHA).log_probabilities;
-        let rest = self.counts.complement(RATIO_ALPHA);
-        let ratios = |(own, rest): (Vec<f64>, Vec<f64>)| -> Vec<f64> {
-            own.iter().zip(&rest).map(|(own, rest)| own - rest).collect()
-        };
-        own.into_iter().zip(rest).map(ratios).collect()
     }
 
     /// `[label][feature]` turned around; features that do not occur weigh nothing.

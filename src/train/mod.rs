@@ -290,7 +290,7 @@ fn corpus<'a>(
 ) -> (Vocabulary, Corpus<'a>) {
     let vocabulary = vocabulary::learn(texts, of, &recipe.features);
     let documents = Documents::new(texts, of, &vocabulary, recipe.features.subject_weight);
-    (vocabulary, Corpus { examples: &data.examples, of, documents })
+    (vocabulary, Corpus { examples: &data.examples, of: of.into(), documents })
 }
 
 /// Places in `development` that are held out in turn: the calibration tickets alone where they

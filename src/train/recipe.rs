@@ -169,7 +169,7 @@ impl Columns {
 
 impl Default for Features {
     fn default() -> Self {
-        Self { size: 400_000, min_tickets: 2, gram_weight: 2.5, subject_weight: 2.0 }
+        Self { size: 300_000, min_tickets: 2, gram_weight: 2.5, subject_weight: 2.0 }
     }
 }
 

@@ -123,6 +123,15 @@ impl Question<'_> {
     }
 
     fn try_all(&self, fit_on: &[Labelled], held_out: &[Labelled]) -> Result<Method, TrainError> {
+        let both = fit_on.iter().chain(held_out).map(|(place, _)| *place);
+        let few = self.corpus.some(both);
+        let fit_on: Vec<Labelled> = fit_on.iter().map(|t| t.1).enumerate().collect();
+        let held_out: Vec<Labelled> =
+            held_out.iter().enumerate().map(|(i, t)| (fit_on.len() + i, t.1)).collect();
+        Question { corpus: &few, ..*self }.try_here(&fit_on, &held_out)
+    }
+
+    fn try_here(&self, fit_on: &[Labelled], held_out: &[Labelled]) -> Result<Method, TrainError> {
         let fitter = self.fitter(fit_on);
         let settings = &self.recipe.fit;
         compare_with_linfa(&fitter, &self.corpus.documents, held_out, settings.alpha[0])?;

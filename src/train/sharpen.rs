@@ -36,6 +36,9 @@ pub struct Problem<'a> {
     /// For each feature the units that bring it, with their shares: the units turned around.
     feature_starts: Vec<u32>,
     unit_of: Vec<(u32, f32)>,
+    /// Where units and features are cut in two parts with as much work each.
+    middle_unit: usize,
+    middle_feature: usize,
 }
 
 /// What one penalty makes of the problem: `[feature][label]`, the biases last.
@@ -47,22 +50,19 @@ struct Scaled {
 }
 
 impl<'a> Problem<'a> {
-    /// `ratios` are by label and feature; their `power` is what scales.
+    /// `ratios` are by feature and label; their `power` is what scales.
     pub fn new(
         documents: &'a Documents,
         of: &'a Labelled,
         active: &'a [bool],
-        ratios: &[Vec<f64>],
-        power: f64,
+        mut ratios: Vec<f32>,
+        power: f32,
     ) -> Self {
-        let labels = ratios.len();
+        let labels = ratios.len() / documents.features.max(1);
         let lengths = documents.squares(active);
-        let row = |feature: usize| {
-            let scaled = move |r: &Vec<f64>| r[feature].abs().powf(power) as f32;
-            let on = active[feature];
-            ratios.iter().map(move |r| if on { scaled(r) } else { 0.0 })
-        };
-        let ratios = (0..documents.features).flat_map(row).collect();
+        for (row, active) in ratios.chunks_mut(labels.max(1)).zip(active) {
+            row.iter_mut().for_each(|r| *r = if *active { r.abs().powf(power) } else { 0.0 });
+        }
         let mut feature_starts = vec![0u32; documents.features + 1];
         let units = &documents.units;
         let each = || {
@@ -105,6 +105,8 @@ impl<'a> Problem<'a> {
             squares,
             spreads,
             counts,
+            middle_unit: middle(units.gram_starts()),
+            middle_feature: middle(&feature_starts),
             feature_starts,
             unit_of,
         }
@@ -159,14 +161,14 @@ impl<'a> Problem<'a> {
         let features = self.documents.features;
         let Scaled { factors, penalties } = scaled;
         let Buffers { weights, units, halves, costs } = buffers;
-        in_two(weights, k, |from, rows| {
+        in_two(weights, k, features / 2, |from, rows| {
             let at = from * k..from * k + rows.len();
             for ((weight, u), factor) in rows.iter_mut().zip(&x[at.clone()]).zip(&factors[at]) {
                 *weight = u * factor;
             }
         });
         let (weights, biases) = weights.split_at(features * k);
-        in_two(units, k, |from, rows| {
+        in_two(units, k, self.middle_unit, |from, rows| {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 self.unit_row(from + i, weights, row);
             }
@@ -178,12 +180,16 @@ impl<'a> Problem<'a> {
             scope.spawn(|| self.tickets(0..middle, units, biases, first));
             self.tickets(middle..self.of.len(), units, biases, second);
         });
+        in_two(&mut first.units, k, self.middle_unit, |from, sums| {
+            let more = &second.units[from * k..][..sums.len()];
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        });
         let (first, second) = (&*first, &*second);
         let (by_feature, by_bias) = gradient.split_at_mut(features * k);
-        in_two(by_feature, k, |from, rows| {
+        in_two(by_feature, k, self.middle_feature, |from, rows| {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 let at = (from + i) * k;
-                self.feature_gradient(from + i, [&first.units, &second.units], row);
+                self.feature_gradient(from + i, &first.units, row);
                 let (factors, u) = (&factors[at..][..k], &x[at..][..k]);
                 let penalties = &penalties[at..][..k];
                 for (((g, factor), penalty), u) in row.iter_mut().zip(factors).zip(penalties).zip(u)
@@ -196,7 +202,8 @@ impl<'a> Problem<'a> {
         for (g, ((a, b), factor)) in by_bias.iter_mut().zip(ends) {
             *g = (a + b) as f32 * factor;
         }
-        in_two(costs, 1, |from, costs| {
+        let middle = costs.len() / 2;
+        in_two(costs, 1, middle, |from, costs| {
             for (i, cost) in costs.iter_mut().enumerate() {
                 let block = (from + i) * BLOCK..((from + i + 1) * BLOCK).min(x.len());
                 let pairs = x[block.clone()].iter().zip(&penalties[block]);
@@ -267,16 +274,14 @@ impl<'a> Problem<'a> {
         }
     }
 
-    fn feature_gradient(&self, feature: usize, halves: [&[f32]; 2], row: &mut [f32]) {
+    fn feature_gradient(&self, feature: usize, units: &[f32], row: &mut [f32]) {
         row.fill(0.0);
         let k = self.labels;
         let range =
             self.feature_starts[feature] as usize..self.feature_starts[feature + 1] as usize;
         for (unit, value) in &self.unit_of[range] {
-            for half in halves {
-                for (sum, error) in row.iter_mut().zip(&half[*unit as usize * k..][..k]) {
-                    *sum += value * error;
-                }
+            for (sum, error) in row.iter_mut().zip(&units[*unit as usize * k..][..k]) {
+                *sum += value * error;
             }
         }
     }
@@ -315,13 +320,25 @@ impl Buffers {
     }
 }
 
-/// Calls `work` for both halves of a table of rows at once, each with its first row's number.
-fn in_two(table: &mut [f32], columns: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
-    let rows = table.len() / columns.max(1);
-    let (first, second) = table.split_at_mut(rows / 2 * columns);
+/// Calls `work` for both parts of a table of rows at once, each with its first row's number.
+fn in_two(
+    table: &mut [f32],
+    columns: usize,
+    middle: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let (first, second) = table.split_at_mut(middle * columns);
     std::thread::scope(|scope| {
         let work = &work;
         scope.spawn(move || work(0, first));
-        work(rows / 2, second);
+        work(middle, second);
     });
+}
+
+/// Where to cut rows whose ends in some longer list these are, so that both parts have as much
+/// work: an entry of the list is as much as a row.
+fn middle(ends: &[u32]) -> usize {
+    let cost = |row: usize| ends[row] as usize + row;
+    let half = cost(ends.len() - 1) / 2;
+    (0..ends.len()).collect::<Vec<_>>().partition_point(|row| cost(*row) < half)
 }
