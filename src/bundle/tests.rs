@@ -11,7 +11,7 @@ pub(crate) fn bundle() -> Bundle {
         labels: vec!["Network".to_owned(), "Printing".to_owned()],
         tickets: vec![3, 4],
         thresholds: vec![0.8, 0.8],
-        calibration: Calibration { temperature: 1.5, exponent: 0.25 }.into(),
+        calibration: Calibration { temperature: 1.5, exponent: 0.25, noise: 0.0 }.into(),
         method: Method::NaiveBayes { alpha: 0.1 },
     };
     let mut bundle = Bundle {

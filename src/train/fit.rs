@@ -50,20 +50,28 @@ impl Counts {
     ) -> Self {
         let squares = documents.squares(active);
         let mut new = Self::new(labels, documents.features);
-        let mut units = vec![vec![0.0f64; documents.units.len()]; new.labels.len()];
+        // By unit and label, then by feature and label: what is added up together is together.
+        let k = new.labels.len();
+        let mut units = vec![0.0f32; documents.units.len() * k];
         for (i, label) in of {
             new.tickets[*label] += 1;
             let by = documents.inverse_length(*i, &squares);
             for (unit, g) in documents.ticket(*i) {
-                units[*label][unit] += f64::from(g * by);
+                units[unit * k + label] += g * by;
             }
         }
-        for unit in 0..documents.units.len() {
+        let mut features = vec![0.0f64; documents.features * k];
+        for (unit, row) in units.chunks(k.max(1)).enumerate() {
             for (id, value) in documents.units.values(unit, &documents.scales, active) {
-                for (features, units) in new.features.iter_mut().zip(&units) {
-                    features[id as usize] += f64::from(value) * units[unit];
+                let sums = &mut features[id as usize * k..][..k];
+                for (sum, unit) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(value) * f64::from(*unit);
                 }
             }
+        }
+        for (label, own) in new.features.iter_mut().enumerate() {
+            let rows = features.iter().skip(label).step_by(k.max(1));
+            own.iter_mut().zip(rows).for_each(|(own, sum)| *own = *sum);
         }
         new
     }

@@ -132,7 +132,9 @@ pub struct Word {
 }
 
 /// Why this category and not the runner-up: `words + other + prior = total`, all in calibrated
-/// log-odds, and `total = ln(confidence / runner-up's confidence)`.
+/// log-odds: `exp(total)` is how many times likelier the category is than the runner-up. The
+/// confidences differ by less where labels in the training data are partly wrong, because they
+/// allow for that share.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The words with the largest weights, largest first; a negative weight speaks against.

@@ -21,7 +21,7 @@ use super::text::redact::{MaskCounts, redact};
 use super::text::window;
 use table::{Sums, Table};
 
-pub use calibration::{Calibration, Calibrations, log_softmax, softmax};
+pub use calibration::{Calibration, Calibrations};
 use explain::Part;
 pub use explain::{Explanation, SHOWN, WordWeight};
 

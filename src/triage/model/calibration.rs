@@ -71,25 +71,9 @@ impl From<Calibration> for Calibrations {
     }
 }
 
-/// Turns `scores` into log-probabilities in place, after multiplying them by `scale`. Finite and
-/// of probabilities that sum to 1, for any finite scores.
-pub fn log_softmax(scores: &mut [f64], scale: f64) {
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - top) * scale;
-        sum += score.exp();
-    }
-    // The greatest score adds 1, so the sum is at least 1.
-    let log_sum = sum.ln();
-    for score in scores.iter_mut() {
-        *score -= log_sum;
-    }
-}
-
 /// Turns `scores` into probabilities in place, after multiplying them by `scale`; they sum to 1
 /// for any finite scores.
-pub fn softmax(scores: &mut [f64], scale: f64) {
+fn softmax(scores: &mut [f64], scale: f64) {
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut sum = 0.0;
     for score in scores.iter_mut() {

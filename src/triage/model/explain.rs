@@ -6,8 +6,8 @@
 /// Words listed with a judgement.
 pub const SHOWN: usize = 8;
 
-/// The winner's lead over the runner-up in calibrated log-odds, that is
-/// `ln(p_best / p_runner_up)`, and its parts: `words + other + prior = total`.
+/// The winner's lead over the runner-up in calibrated log-odds, that is `ln(p_best / p_runner_up)`
+/// before the calibration's noise, and its parts: `words + other + prior = total`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
     /// The words with the greatest weight on either side, the greatest first.

@@ -45,7 +45,7 @@ fn parts(calibration: Calibration) -> Parts {
 }
 
 fn model() -> Model {
-    Model::new(parts(Calibration { temperature: 0.7, exponent: 0.5 })).unwrap()
+    Model::new(parts(Calibration { temperature: 0.7, exponent: 0.5, noise: 0.0 })).unwrap()
 }
 
 fn check(model: &Model, subject: &str, body: &str) {
@@ -147,8 +147,8 @@ fn very_long_texts_stay_finite() {
     let text = "vpn error connect ".repeat(40_000);
     for calibration in [
         Calibration::NONE,
-        Calibration { temperature: 1e-6, exponent: 0.0 },
-        Calibration { temperature: 1e6, exponent: 1.0 },
+        Calibration { temperature: 1e-6, exponent: 0.0, noise: 0.0 },
+        Calibration { temperature: 1e6, exponent: 1.0, noise: 0.0 },
     ] {
         check(&Model::new(parts(calibration)).unwrap(), "printer", &text);
     }
@@ -205,12 +205,20 @@ proptest! {
         mut scores in prop::collection::vec(-1e12f64..1e12, 1..40),
         temperature in 1e-6f64..1e6,
         exponent in 0.0f64..=1.0,
+        noise in 0.0f64..0.9,
         n in any::<u32>(),
     ) {
-        let scale = Calibration { temperature, exponent }.scale(n);
-        log_softmax(&mut scores, scale);
-        prop_assert!(scores.iter().all(|s| s.is_finite() && *s <= 0.0));
-        let sum: f64 = scores.iter().map(|s| s.exp()).sum();
-        prop_assert!((sum - 1.0).abs() < 1e-9);
+        let before = scores.clone();
+        Calibration { temperature, exponent, noise }.probabilities(&mut scores, n);
+        prop_assert!(scores.iter().all(|p| p.is_finite() && (0.0..=1.0).contains(p)));
+        prop_assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        // Within a length the order stays, and no answer is surer than labels are right.
+        let floor = noise / scores.len() as f64;
+        prop_assert!(scores.iter().all(|p| *p <= 1.0 - noise + floor + 1e-12));
+        for (a, p) in before.iter().zip(&scores) {
+            for (b, q) in before.iter().zip(&scores) {
+                prop_assert!(a < b || p >= q);
+            }
+        }
     }
 }
