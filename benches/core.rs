@@ -14,6 +14,10 @@ use triaged::triage::text::language::Language as Tongue;
 use triaged::triage::text::lexicon::{Lexicon, each_gram};
 use triaged::triage::text::redact::redact;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [(&str, usize); 3] = [("0.2KB", 200), ("1KB", 1_000), ("8KB", 8_000)];
 
 /// A small linear congruential generator: the same tickets in every run.

@@ -17,6 +17,10 @@ use triaged::stage::route::Route;
 use triaged::triage::model::Scratch;
 
 const SAMPLE: &str = include_str!("../training/corpus/demo.jsonl");
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [(&str, usize); 3] = [("0.2KB", 200), ("1KB", 1_000), ("8KB", 8_000)];
 
 /// Tickets whose texts are sentences of the sample, in one language, up to `bytes`.

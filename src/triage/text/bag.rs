@@ -13,8 +13,10 @@ use super::tokens;
 pub struct Bag {
     words: Vec<Word>,
     pairs: Vec<Pair>,
-    /// By id of a word or pair: its place, if it was seen in this ticket.
+    /// By id of a word: its place, if it was seen in this ticket.
     seen: Vec<Seen>,
+    /// Ids of this ticket's pairs with their places: small, and so always at hand.
+    seen_pairs: HashTable<(u32, u32)>,
     ticket: u32,
     /// Texts and known n-grams of the words that the vocabulary does not hold.
     text: String,
@@ -68,6 +70,7 @@ impl Bag {
         self.text.clear();
         self.grams.clear();
         self.strangers.clear();
+        self.seen_pairs.clear();
         self.previous = None;
         self.occurrences = 0;
         self.unknown = 0;
@@ -82,8 +85,9 @@ impl Bag {
     /// Adds the words of `text`, each occurrence counted as `weight`. No pair reaches from one
     /// text into the next. All texts of a ticket need the same lexicon.
     pub fn add(&mut self, lexicon: &Lexicon, text: &str, weight: f32) {
-        if self.seen.len() != lexicon.len() {
-            self.seen = vec![Seen::default(); lexicon.len()];
+        let ids = lexicon.word_ids().end as usize;
+        if self.seen.len() != ids {
+            self.seen = vec![Seen::default(); ids];
             self.ticket = self.ticket.max(1);
         }
         self.previous = None;
@@ -156,12 +160,18 @@ impl Bag {
     }
 
     fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32) {
-        let seen = &mut self.seen[id as usize];
-        if seen.ticket != self.ticket {
-            *seen = Seen { ticket: self.ticket, place: self.pairs.len() as u32 };
-            self.pairs.push(Pair { id, words, weight: 0.0, count: 0 });
-        }
-        let pair = &mut self.pairs[seen.place as usize];
+        // Ids are distinct and few: one multiplication spreads them (Knuth, TAOCP 3, 6.4).
+        let hash = |id: u32| u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = match self.seen_pairs.find(hash(id), |(other, _)| *other == id) {
+            Some((_, place)) => *place,
+            None => {
+                let place = self.pairs.len() as u32;
+                self.seen_pairs.insert_unique(hash(id), (id, place), |(id, _)| hash(*id));
+                self.pairs.push(Pair { id, words, weight: 0.0, count: 0 });
+                place
+            }
+        };
+        let pair = &mut self.pairs[place as usize];
         pair.weight += weight;
         pair.count += 1;
     }
