@@ -150,7 +150,7 @@ mod tests {
             target: Target::Category,
             labels: ["Network", "Printing"].map(Arc::from).to_vec(),
             thresholds: vec![0.5; 2],
-            calibration: Calibration { temperature: 1.0, exponent: 0.0 }.into(),
+            calibration: Calibration::NONE.into(),
             bias: vec![bias, 0.0],
         };
         Model::new(Parts {

@@ -151,16 +151,16 @@ mod tests {
         all.sort_by_key(|(start, end)| &text[*start..*end]);
         all.dedup_by_key(|(start, end)| text[*start..*end].to_owned());
         for (id, (start, end)) in all.iter().enumerate() {
-            assert!(!keys.insert(text[*start..*end].as_bytes(), id as u32));
+            assert!(!keys.insert(&text.as_bytes()[*start..*end], id as u32));
         }
         let mut padded = Padded::default();
         padded.set(&[&text[..9], &text[9..]]);
         for (id, (start, end)) in all.iter().enumerate() {
             let expected = Some(id as u32);
-            assert_eq!(keys.find(text[*start..*end].as_bytes()), expected);
+            assert_eq!(keys.find(&text.as_bytes()[*start..*end]), expected);
             assert_eq!(keys.find_within(&padded, *start, *end), expected);
             assert_eq!(padded.text(*start, *end), &text[*start..*end]);
-            assert!(keys.insert(text[*start..*end].as_bytes(), 7));
+            assert!(keys.insert(&text.as_bytes()[*start..*end], 7));
         }
         assert_eq!(keys.find(b"zz"), None);
     }
