@@ -81,11 +81,12 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     for head in &manifest.heads {
         let _ = writeln!(
             out,
-            "- {}: {}; temperature {:.4}, length exponent {:.2}",
+            "- {}: {}; temperature {:.4}, length exponent {:.2}, noise {:.4}",
             head.target,
             head.method,
             head.calibration.overall.temperature,
-            head.calibration.overall.exponent
+            head.calibration.overall.exponent,
+            head.calibration.overall.noise
         );
     }
     out.push('\n');

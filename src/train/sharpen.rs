@@ -342,3 +342,6 @@ fn middle(ends: &[u32]) -> usize {
     let half = cost(ends.len() - 1) / 2;
     (0..ends.len()).collect::<Vec<_>>().partition_point(|row| cost(*row) < half)
 }
+
+#[cfg(test)]
+mod tests;
