@@ -19,7 +19,8 @@ use crate::train::{data, render, train as fit};
 /// Where labelled tickets are, and which columns matter.
 #[derive(Args)]
 pub(super) struct DataArgs {
-    /// Labelled tickets: JSON lines, or CSV where the name ends in .csv; may be given more than once
+    /// Labelled tickets: JSON lines, CSV or Parquet by the name's end (.csv, .parquet); may be given
+    /// more than once
     #[arg(long = "data", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// A recipe, such as training/default.toml; the flags below override it

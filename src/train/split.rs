@@ -137,20 +137,6 @@ pub fn split(
     Ok(Split { parts, summary })
 }
 
-/// One JSON object a line, for each example in order: `{"id":"7","part":"fit"}`.
-pub fn record(parts: &Parts, examples: &[Example]) -> Vec<u8> {
-    let mut names = vec![""; examples.len()];
-    for (name, part) in parts.named() {
-        for i in part {
-            names[*i] = name;
-        }
-    }
-    let line = |(example, part): (&Example, &str)| {
-        format!("{}\n", serde_json::json!({ "id": example.id, "part": part }))
-    };
-    examples.iter().zip(names).map(line).collect::<String>().into_bytes()
-}
-
 fn by_time(mut groups: Vec<Group<'_>>, tickets: usize, settings: &recipe::Split) -> Parts {
     // The newest first; of one moment, in the order of the keys.
     groups.sort_by_key(|group| std::cmp::Reverse(group.oldest));

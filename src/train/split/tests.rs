@@ -105,15 +105,6 @@ fn small_labels_are_in_every_part() {
     assert!(summary.labels_missing.values().all(|n| *n == 0));
 }
 
-#[test]
-fn every_ticket_is_recorded() {
-    let examples = [example(0, "A", None), example(1, "A", None), example(2, "A", None)];
-    let parts = Parts { fit: vec![2], calibrate: vec![0], test: vec![1] };
-    let expected = "{\"id\":\"0\",\"part\":\"calibrate\"}\n{\"id\":\"1\",\"part\":\"test\"}\n\
-                    {\"id\":\"2\",\"part\":\"fit\"}\n";
-    assert_eq!(String::from_utf8(record(&parts, &examples)).unwrap(), expected);
-}
-
 /// Up to 80 tickets with groups, labels and, mostly, dates.
 fn tickets() -> impl Strategy<Value = (Vec<Example>, Vec<u32>)> {
     let date = prop::option::weighted(0.97, 0i64..20 * DAY);
