@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::Documents;
 use super::fit::Counts;
+use super::head::Labelled;
 use super::lbfgs::Limits;
 use super::sharpen::Problem;
 
 /// Smoothing of the naive Bayes ratios that scale the sharpened model's features.
 const RATIO_ALPHA: f64 = 0.1;
-/// From zero, and from the weights of a similar problem.
+/// From zero, and from the parameters of a similar problem.
 const COLD: Limits = Limits { iterations: 40, tolerance: 1e-3 };
 const WARM: Limits = Limits { iterations: 15, tolerance: 1e-3 };
 
@@ -117,7 +118,7 @@ impl Fit {
 /// Tickets with labels, ready to be fitted by any method.
 pub struct Fitter<'a> {
     documents: &'a Documents,
-    of: &'a [(usize, usize)],
+    of: &'a [Labelled],
     /// Features that occur in these tickets.
     pub active: Vec<bool>,
     pub counts: Counts,
@@ -125,7 +126,7 @@ pub struct Fitter<'a> {
 
 impl<'a> Fitter<'a> {
     /// `of` are places in the documents, each with its label's place in `labels`.
-    pub fn new(documents: &'a Documents, labels: Vec<Arc<str>>, of: &'a [(usize, usize)]) -> Self {
+    pub fn new(documents: &'a Documents, labels: Vec<Arc<str>>, of: &'a [Labelled]) -> Self {
         let places: Vec<usize> = of.iter().map(|(i, _)| *i).collect();
         let active = documents.active(&places);
         let counts = Counts::of(labels, documents, of, &active);

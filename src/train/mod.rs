@@ -229,9 +229,9 @@ pub fn train(
     }
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
     let warnings = warnings(&choices);
-    let learning = choices.first().map(|c| c.learning.clone()).unwrap_or_default();
-    let suspects = suspects(&choices, &data.examples);
     let category = choices.iter().find(|choice| choice.target == Target::Category);
+    let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
+    let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
     let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());
     let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
@@ -311,18 +311,14 @@ fn rounds(
     (0..ROUNDS).map(of).filter(|round: &Vec<usize>| !round.is_empty()).collect()
 }
 
-fn suspects(heads: &[Choice], examples: &[Example]) -> Vec<Suspect> {
-    let category = heads.iter().filter(|h| h.target == Target::Category);
-    let of_head = |head: &Choice| -> Vec<Prediction> {
-        let prediction = |t: &head::HeldOut| Prediction {
-            index: t.example,
-            probability_of_given_label: t.probabilities[t.truth],
-            best_label: Arc::clone(&head.labels[t.best]),
-            best_probability: t.probabilities[t.best],
-        };
-        head.held_out.iter().map(prediction).collect()
+fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
+    let prediction = |t: &head::HeldOut| Prediction {
+        index: t.example,
+        probability_of_given_label: t.probabilities[t.truth],
+        best_label: Arc::clone(&category.labels[t.best]),
+        best_probability: t.probabilities[t.best],
     };
-    noise_suspects(examples, &category.flat_map(of_head).collect::<Vec<_>>())
+    noise_suspects(examples, &category.held_out.iter().map(prediction).collect::<Vec<_>>())
 }
 
 fn warnings(heads: &[Choice]) -> Vec<String> {

@@ -6,22 +6,20 @@
 //! naive Bayes. The `u` are penalised by `lambda / 2 * u^2`, so a feature that naive Bayes finds
 //! telling may get its weight cheaply and one that it finds empty may hardly get any. A ticket
 //! counts by one over the root of how many its label has, so that small labels are learnt beside
-//! great ones. The sum over tickets of the negative log likelihood and the penalty is convex; [`super::lbfgs`] finds its
-//! minimum, in variables that are scaled by how much the sum bends in each, which takes half the
-//! steps. The work is shared by two threads in a fixed way, so that any machine gives the same
-//! weights.
+//! great ones. The sum over tickets of the negative log likelihood and the penalty is convex;
+//! [`super::lbfgs`] finds its minimum, in variables that are scaled by how much the sum bends in
+//! each, which takes fewer steps. The work is shared by two threads in a fixed way, so that any
+//! machine gives the same weights.
 
 use super::documents::Documents;
+use super::head::Labelled;
 use super::lbfgs::{Limits, minimise};
 use super::method::Weights;
-
-/// Fitted or to be fitted on these: a ticket's place in the documents, and its label's.
-type Labelled = [(usize, usize)];
 
 /// One problem: which tickets, which labels, which scaling.
 pub struct Problem<'a> {
     documents: &'a Documents,
-    of: &'a Labelled,
+    of: &'a [Labelled],
     labels: usize,
     active: &'a [bool],
     inverse_lengths: Vec<f32>,
@@ -53,7 +51,7 @@ impl<'a> Problem<'a> {
     /// `ratios` are by feature and label; their `power` is what scales.
     pub fn new(
         documents: &'a Documents,
-        of: &'a Labelled,
+        of: &'a [Labelled],
         active: &'a [bool],
         mut ratios: Vec<f32>,
         power: f32,
@@ -340,7 +338,7 @@ fn in_two(
 fn middle(ends: &[u32]) -> usize {
     let cost = |row: usize| ends[row] as usize + row;
     let half = cost(ends.len() - 1) / 2;
-    (0..ends.len()).collect::<Vec<_>>().partition_point(|row| cost(*row) < half)
+    (0..ends.len()).find(|row| cost(*row) >= half).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Whether it was there already; then it keeps its id.
+    /// Whether it was there already.
     pub fn insert(&mut self, text: &[u8], id: u32) -> bool {
-        match number(text) {
-            Some(key) => self.short.try_insert_id(key, id),
-            None => self.long.try_insert_id(text.into(), id),
-        }
+        let before = match number(text) {
+            Some(key) => self.short.insert(key, id),
+            None => self.long.insert(text.into(), id),
+        };
+        before.is_some()
     }
 
     pub fn find(&self, text: &[u8]) -> Option<u32> {
@@ -44,21 +45,6 @@ impl Keys {
             }
             _ => self.find(bytes.0.get(start..end)?),
         }
-    }
-}
-
-trait TryInsertId<K> {
-    fn try_insert_id(&mut self, key: K, id: u32) -> bool;
-}
-
-impl<K: Eq + std::hash::Hash, S: std::hash::BuildHasher> TryInsertId<K> for HashMap<K, u32, S> {
-    fn try_insert_id(&mut self, key: K, id: u32) -> bool {
-        let mut there = true;
-        self.entry(key).or_insert_with(|| {
-            there = false;
-            id
-        });
-        there
     }
 }
 
