@@ -19,6 +19,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod page;
+pub mod resolve;
 pub mod service;
 pub mod stage;
 pub mod train;

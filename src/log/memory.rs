@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    AbortReason, Batch, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing, Positions,
+    AbortReason, Batch, Follow, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing, Positions,
     Record, TopicPartition,
 };
 
@@ -198,6 +198,12 @@ impl MemoryCluster {
         (0_i32..).take(partitions.len()).flat_map(read).collect()
     }
 
+    /// A reader of a topic's first partition.
+    pub fn follow(&self, topic: &str) -> MemoryFollow {
+        let topic = TopicPartition { topic: topic.into(), partition: 0 };
+        MemoryFollow { cluster: self.clone(), topic, at: 0 }
+    }
+
     /// The committed positions of `group`.
     pub fn positions(&self, group: &str) -> Positions {
         self.lock().groups.get(group).map(|g| g.positions.clone()).unwrap_or_default()
@@ -255,6 +261,24 @@ impl Cluster {
         let partition = (hasher.finish() % partitions.len() as u64) as usize;
         let (record, cause) = output.into_parts();
         partitions[partition].push(Stored { record, written: Some((transaction, cause)) });
+    }
+}
+
+/// A reader of one partition of a [`MemoryCluster`].
+pub struct MemoryFollow {
+    cluster: MemoryCluster,
+    topic: TopicPartition,
+    at: i64,
+}
+
+impl Follow for MemoryFollow {
+    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
+        let found = self.cluster.lock().read(&self.topic, self.at, usize::MAX);
+        let records: Vec<_> = found.into_iter().map(|committed| committed.record).collect();
+        if let Some(last) = records.last() {
+            self.at = last.origin.offset + 1;
+        }
+        Ok(records)
     }
 }
 

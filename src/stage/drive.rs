@@ -78,6 +78,12 @@ impl<'a> Driver<'a> {
             return Ok(None);
         }
 
+        if let Err(error) = prepare(log, stage, &batch) {
+            return match error {
+                LogError::Aborted(reason) => self.aborted(reason, &batch).map(Some),
+                fatal @ LogError::Fatal(_) => Err(fatal),
+            };
+        }
         let start = Instant::now();
         let outputs = self.outputs(stage, &batch);
         self.metrics.stage_seconds.observe(start.elapsed().as_secs_f64());
@@ -157,6 +163,17 @@ impl<'a> Driver<'a> {
         );
         Ok(pause)
     }
+}
+
+/// Commits what has to be known before the stage runs. The positions stay where the batch begins:
+/// committing them all the same lets the log refuse those who no longer hold the partitions.
+fn prepare(log: &mut dyn Log, stage: &mut dyn Stage, batch: &Batch) -> Result<(), LogError> {
+    let before = stage.prepare(batch)?;
+    if before.is_empty() {
+        return Ok(());
+    }
+    let standing = Batch { records: batch.records.clone(), upto: batch.starts() };
+    log.commit(&standing, before)
 }
 
 /// Between half of `pause` and all of it, so that workers do not march in step.

@@ -6,11 +6,21 @@ pub mod event;
 pub mod patience;
 pub mod route;
 
-use crate::log::{Batch, Outgoing, Record};
+use crate::log::{Batch, LogError, Outgoing, Record};
 
 /// One step of the pipeline. Infallible on purpose: every record has an answer, even if the
 /// answer is a dead letter.
 pub trait Stage {
+    /// What has to be in the log before [`Stage::run`] does anything, for instance that a call is
+    /// about to be made. It is committed without moving the positions. Nothing, for most stages.
+    ///
+    /// # Errors
+    /// [`LogError::Aborted`] when the service stops before the stage could see its state,
+    /// [`LogError::Fatal`] when the process must end.
+    fn prepare(&mut self, _batch: &Batch) -> Result<Vec<Outgoing>, LogError> {
+        Ok(Vec::new())
+    }
+
     /// The outputs of `batch`: exactly one main output for each record, in record order.
     fn run(&mut self, batch: &Batch) -> Vec<Outgoing>;
 

@@ -5,6 +5,7 @@
 //! are compared as they are set, so that the slower one's batch is aborted and nothing doubles.
 
 mod error;
+mod follow;
 mod records;
 mod store;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use self::error::StoreError;
+pub use self::follow::EmbeddedFollow;
 use self::records::{Appender, weight};
 use self::store::longer;
 pub use self::store::{FILE, Store};

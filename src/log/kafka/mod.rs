@@ -19,6 +19,7 @@
 mod admin;
 mod classify;
 mod context;
+mod follow;
 mod lag;
 mod reader;
 mod record;
@@ -32,6 +33,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::follow::{KafkaFollow, check_one_partition};
 use self::reader::{Broken, Reader};
 pub use self::settings::{Defences, KafkaSettings, refused_property};
 use self::wait::{Backoff, Patience};

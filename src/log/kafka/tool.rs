@@ -34,6 +34,9 @@ pub enum ToolError {
     /// librdkafka refused the configuration.
     #[error("Kafka's client library does not accept the configuration: {0}")]
     Configuration(String),
+    /// Some topics are one sequence: what is said in one place must come before what follows.
+    #[error("topic {topic} has {found} partitions and must have exactly one: what it holds counts in order")]
+    Partitions { topic: String, found: usize },
     /// Kafka refuses this user.
     #[error("not authorised: {0}")]
     Denied(String),
@@ -80,7 +83,8 @@ impl ProducerContext for Deliveries {
     }
 }
 
-struct Quiet;
+/// Logs like the others and listens to nothing.
+pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
@@ -212,7 +216,7 @@ fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, ToolError> 
 }
 
 /// The topic's partitions; waits a little for brokers that are just starting.
-fn partitions(
+pub(super) fn partitions(
     settings: &KafkaSettings,
     consumer: &BaseConsumer<Quiet>,
     topic: &str,

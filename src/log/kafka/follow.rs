@@ -1,0 +1,151 @@
+//! Reading a whole topic of one partition without a group: state that lives in the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+use super::record::record;
+use super::settings::KafkaSettings;
+use super::tool::{Quiet, ToolError, partitions};
+use super::wait::Patience;
+use crate::health::{Stop, WorkerHealth};
+use crate::log::{AbortReason, Follow, LogError, Record};
+
+const QUERY: Duration = Duration::from_secs(3);
+/// The longest that one poll blocks.
+const SLICE: Duration = Duration::from_millis(100);
+/// How often it is asked again whether an open transaction has ended.
+const OPEN: Duration = Duration::from_millis(20);
+/// After so long without getting to the end, the reading begins anew where it stands.
+const ANEW: Duration = Duration::from_secs(10);
+
+/// A reader of one topic's committed records, from its start.
+pub struct KafkaFollow {
+    topic: Arc<str>,
+    /// Sees committed records only, and its end is the last stable offset.
+    consumer: BaseConsumer<Quiet>,
+    /// Sees where the topic really ends, open transactions included.
+    watcher: BaseConsumer<Quiet>,
+    /// The offset to read next.
+    at: i64,
+    /// Everything before it was read.
+    end: i64,
+    patience: Patience,
+}
+
+impl KafkaFollow {
+    /// Connects; the topic must be there and have one partition.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] says what is wrong with the topic or the connection.
+    pub fn open(
+        settings: &KafkaSettings,
+        topic: &Arc<str>,
+        health: Arc<WorkerHealth>,
+        stop: Stop,
+    ) -> Result<Self, LogError> {
+        let client = |isolation: &str| {
+            let mut config = settings.plain_consumer();
+            config.set("isolation.level", isolation);
+            // An empty fetch would wait for all of this.
+            config.set("fetch.wait.max.ms", "5");
+            config.create_with_context(Quiet).map_err(super::unusable)
+        };
+        let consumer: BaseConsumer<Quiet> = client("read_committed")?;
+        one_partition(settings, &consumer, topic).map_err(|e| LogError::Fatal(e.to_string()))?;
+        let watcher = client("read_uncommitted")?;
+        Ok(Self { topic: Arc::clone(topic), consumer, watcher, at: 0, end: 0, patience: Patience { health, stop } })
+    }
+
+    /// Where everything that was written before this call ends. Waits for the transactions that
+    /// are open: they may belong to the one that worked here before.
+    fn settled_end(&self) -> Result<Option<(i64, i64)>, KafkaError> {
+        let (low, high) = self.watcher.fetch_watermarks(&self.topic, 0, QUERY)?;
+        let (_, stable) = self.consumer.fetch_watermarks(&self.topic, 0, QUERY)?;
+        Ok((stable >= high).then_some((low, high)))
+    }
+
+    fn read_to(&mut self, low: i64, end: i64, found: &mut Vec<Record>) -> Result<bool, KafkaError> {
+        // A new assignment, so that the end that is reported is the end as of now.
+        let mut list = TopicPartitionList::new();
+        self.at = self.at.max(low);
+        list.add_partition_offset(&self.topic, 0, Offset::Offset(self.at))?;
+        self.consumer.assign(&list)?;
+        let until = Instant::now() + ANEW;
+        while Instant::now() < until && !self.patience.stop.overdue() {
+            self.patience.health.turned();
+            match self.consumer.poll(SLICE) {
+                Some(Ok(message)) => {
+                    self.at = message.offset() + 1;
+                    found.push(record(&message, Arc::clone(&self.topic)));
+                    if self.at >= end {
+                        self.end = end;
+                        return Ok(true);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.end = end;
+                    return Ok(true);
+                }
+                Some(Err(error)) => tracing::debug!(%error, "reading is disturbed; going on"),
+                None => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Follow for KafkaFollow {
+    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
+        let mut found = Vec::new();
+        let mut said = false;
+        loop {
+            match self.settled_end() {
+                Ok(Some((_, high))) if high <= self.end => return Ok(found),
+                Ok(Some((low, high))) => {
+                    if self.read_to(low, high, &mut found).map_err(super::unusable)? {
+                        return Ok(found);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if !said => {
+                    said = true;
+                    tracing::warn!(%error, topic = %self.topic, "waiting for Kafka to say where the topic ends");
+                }
+                Err(_) => {}
+            }
+            self.patience.health.turned();
+            if !self.patience.sleep(OPEN) {
+                return Err(LogError::Aborted(AbortReason::Shutdown));
+            }
+        }
+    }
+}
+
+/// Refuses a topic that is missing or has several partitions.
+///
+/// # Errors
+/// [`ToolError`] says which.
+fn one_partition(
+    settings: &KafkaSettings,
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+) -> Result<(), ToolError> {
+    match partitions(settings, consumer, topic)?.len() {
+        1 => Ok(()),
+        found => Err(ToolError::Partitions { topic: topic.to_owned(), found }),
+    }
+}
+
+/// Whether a topic that must have one partition has it.
+///
+/// # Errors
+/// [`LogError::Fatal`] if it is missing, has more, or cannot be looked at.
+pub fn check_one_partition(settings: &KafkaSettings, topic: &str) -> Result<(), LogError> {
+    let consumer = settings.plain_consumer().create_with_context(Quiet);
+    let consumer: BaseConsumer<Quiet> = consumer.map_err(super::unusable)?;
+    one_partition(settings, &consumer, topic).map_err(|e| LogError::Fatal(e.to_string()))
+}

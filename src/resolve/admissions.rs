@@ -1,0 +1,116 @@
+//! Which requests of one batch may be done: the ledger as it stands, with what this batch has
+//! admitted so far on top. Dropped with the batch if that is aborted; if it is committed, what it
+//! did comes back through the ledger's topic.
+
+use std::collections::HashMap;
+
+use super::guard::Guard;
+use super::ledger::{Call, Ledger, State};
+use super::limits::{HOUR_MS, Limits, MINUTE_MS};
+
+/// What a request to act meets before anything is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may be done.
+    Go,
+    /// It was done, or is being done, for this very ticket.
+    Already,
+    /// It was started at most once, and how that ended nobody wrote down.
+    Lost,
+    /// People have to do it.
+    Held(Guard),
+}
+
+/// Who asks for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub ticket: &'a str,
+    /// Digest of the ticket as it was read.
+    pub content: u64,
+    /// Digest of who asks.
+    pub requester: u64,
+    pub playbook: &'a str,
+}
+
+/// The admissions of one batch.
+pub struct Admissions<'l> {
+    ledger: &'l Ledger,
+    limits: &'l Limits,
+    /// By ticket, its content.
+    seen: HashMap<String, u64>,
+    calls: Vec<(String, Call)>,
+}
+
+impl<'l> Admissions<'l> {
+    pub fn new(ledger: &'l Ledger, limits: &'l Limits) -> Self {
+        Self { ledger, limits, seen: HashMap::new(), calls: Vec::new() }
+    }
+
+    /// Whether the request may be done now. `on_again_ms` is when a person last switched the
+    /// playbook on. An admitted request counts against the caps from now on.
+    pub fn admit(&mut self, asked: &Asked<'_>, on_again_ms: i64, now_ms: i64) -> Admission {
+        let before = match self.seen.get(asked.ticket) {
+            Some(content) => Some((*content, false)),
+            None => self.ledger.find(asked.ticket).map(|k| (k.content, k.state == State::Started)),
+        };
+        match before {
+            Some((content, _)) if content != asked.content => {
+                return Admission::Held(Guard::SeenBefore);
+            }
+            Some((_, true)) => return Admission::Lost,
+            Some((_, false)) => return Admission::Already,
+            None => {}
+        }
+        self.seen.insert(asked.ticket.to_owned(), asked.content);
+        if self.ledger.off(asked.playbook).is_some_and(|off| off.at_ms > on_again_ms) {
+            return Admission::Held(Guard::SwitchedOff);
+        }
+        if let Some(guard) = self.over(asked, now_ms) {
+            return Admission::Held(guard);
+        }
+        self.count(asked, now_ms);
+        Admission::Go
+    }
+
+    /// Counts a call that was made already, in an attempt at this batch that was aborted.
+    pub fn count(&mut self, asked: &Asked<'_>, called_ms: i64) {
+        self.seen.insert(asked.ticket.to_owned(), asked.content);
+        let call = Call { at_ms: called_ms, playbook: 0, requester: asked.requester };
+        self.calls.push((asked.playbook.to_owned(), call));
+    }
+
+    /// The cap that one more call would break.
+    fn over(&self, asked: &Asked<'_>, now_ms: i64) -> Option<Guard> {
+        let Limits { playbook, requester, overall, .. } = self.limits;
+        let windows = [
+            (MINUTE_MS, [playbook.a_minute, requester.a_minute, overall.a_minute]),
+            (HOUR_MS, [playbook.an_hour, requester.an_hour, overall.an_hour]),
+        ];
+        let place = self.ledger.place(asked.playbook);
+        for (window, caps) in windows {
+            let since = now_ms - window;
+            let mut counts = [0_u32; 3];
+            let mut add = |same_playbook: bool, call: &Call| {
+                counts[0] += u32::from(same_playbook);
+                counts[1] += u32::from(call.requester == asked.requester);
+                counts[2] += 1;
+            };
+            for call in self.ledger.calls_after(since) {
+                add(Some(call.playbook) == place, call);
+            }
+            for (name, call) in self.calls.iter().filter(|(_, call)| call.at_ms > since) {
+                add(name == asked.playbook, call);
+            }
+            let guards = [Guard::CapPlaybook, Guard::CapRequester, Guard::CapOverall];
+            for ((count, cap), guard) in counts.into_iter().zip(caps).zip(guards) {
+                if count >= cap {
+                    return Some(guard);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
