@@ -1,6 +1,8 @@
 //! Every metric: its name, help, labels and buckets, in this one place. Label sets are closed and
 //! start at zero, so that a missing series always means a broken scrape.
 
+mod resolve;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,6 +11,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use self::resolve::{ACTION_OUTCOMES, ResolveMetrics};
 use crate::log::AbortReason;
 
 /// Why a producer was thrown away and made anew. A closed list: it is a metric label.
@@ -56,10 +59,14 @@ pub struct Labels {
     pub masks: Vec<&'static str>,
     /// Reasons for review.
     pub doubts: Vec<&'static str>,
+    /// Every playbook.
+    pub playbooks: Vec<String>,
+    /// Every host of runbooks.
+    pub hosts: Vec<String>,
 }
 
 /// Outcomes of a record: the values of the label `outcome`.
-pub const OUTCOMES: [&str; 3] = ["routed", "review", "dead"];
+pub const OUTCOMES: [&str; 4] = ["routed", "review", "resolve", "dead"];
 
 /// All metrics of the process.
 #[derive(Clone)]
@@ -88,6 +95,7 @@ pub struct Metrics {
     pub model_info: IntGaugeVec,
     pub build_info: IntGaugeVec,
     pub ready: Gauge,
+    pub resolve: ResolveMetrics,
 }
 
 const SECONDS: [f64; 14] =
@@ -262,6 +270,7 @@ impl Metrics {
                 "triaged_ready",
                 "1 while the process is ready, as /readyz says.",
             ))?,
+            resolve: ResolveMetrics::new(&registry)?,
             registry: registry.clone(),
         };
         metrics.start_at_zero(labels, workers);
@@ -283,7 +292,7 @@ impl Metrics {
         zero(&self.aborts, &mut AbortReason::ALL.iter().map(|r| r.as_str()));
         zero(&self.producer_recreations, &mut RecreateReason::ALL.iter().map(|r| r.as_str()));
         zero(&self.rebalances, &mut ["assigned", "revoked", "lost"].into_iter());
-        for outcome in ["routed", "review"] {
+        for outcome in ["routed", "review", "resolve"] {
             self.confidence.with_label_values(&[outcome]);
         }
         for category in &labels.categories {
@@ -301,6 +310,7 @@ impl Metrics {
                 self.lag_messages.with_label_values(&[topic, &worker]);
             }
         }
+        self.resolve.start_at_zero(&labels.playbooks, &labels.hosts);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 

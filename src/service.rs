@@ -158,6 +158,8 @@ fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metri
         topics: config.inputs.iter().map(ToString::to_string).collect(),
         malformed: Malformed::REASONS.to_vec(),
         masks: mask_kinds(),
+        playbooks: Vec::new(),
+        hosts: Vec::new(),
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
     };
     let metrics = Metrics::new(&labels, workers)?;

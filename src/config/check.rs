@@ -1,12 +1,13 @@
 //! From the configuration as written to checked settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::layers::Problem;
 use super::matrix::matrix;
+use super::resolve::{self, ResolveTopics};
 use super::{
     AdminConfig, AsWritten, Config, EmbeddedConfig, KafkaConfig, KafkaSection, LogConfig,
     LogFormat, LoggingConfig, PolicySection, RouteSection, Secret,
@@ -27,7 +28,7 @@ impl Problems {
     }
 
     /// A number within bounds, or the lower bound and a problem.
-    fn within<T: TryFrom<i64> + Default>(&mut self, path: &str, n: i64, low: i64, high: i64) -> T {
+    pub(super) fn within<T: TryFrom<i64> + Default>(&mut self, path: &str, n: i64, low: i64, high: i64) -> T {
         if !(low..=high).contains(&n) {
             self.add(path, format!("must be between {low} and {high}, not {n}"));
         }
@@ -38,7 +39,7 @@ impl Problems {
         Duration::from_millis(self.within(path, n, low, high))
     }
 
-    fn share(&mut self, path: &str, x: f64) -> f64 {
+    pub(super) fn share(&mut self, path: &str, x: f64) -> f64 {
         if !(0.0..=1.0).contains(&x) {
             self.add(path, format!("must be between 0 and 1, not {x}"));
         }
@@ -46,7 +47,7 @@ impl Problems {
     }
 
     /// A name that can be a topic, a part of one, or a metric label.
-    fn name(&mut self, path: &str, name: &str) -> Arc<str> {
+    pub(super) fn name(&mut self, path: &str, name: &str) -> Arc<str> {
         let ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 200 || !name.chars().all(ok) {
             self.add(path, "must be 1 to 200 of the characters a-z A-Z 0-9 . _ -");
@@ -58,10 +59,11 @@ impl Problems {
 pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
     let mut p = Problems::default();
     let inputs = inputs(&written.topics.input, &mut p);
-    let route = RouteSettings {
+    let mut route = RouteSettings {
         routed: p.name("topics.routed", &written.topics.routed),
         review: p.name("topics.review", &written.topics.review),
         dead: p.name("topics.dead", &written.topics.dead),
+        actions: None,
         topic_per_queue: written.topics.per_queue,
         mode: mode(&written.output.mode, &mut p),
         source: written.output.source,
@@ -100,7 +102,11 @@ pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
     };
     let matrix = matrix(written.priority, &mut p);
     let policy = policy(written.policy, matrix, &mut p);
-    outputs_apart_from_inputs(&inputs, &route, &policy, &mut p);
+    let stages = resolve::stages(&written.stages, &mut p);
+    let resolve = resolve::resolve(written.resolve, &written.topics, stages, &mut p);
+    let control = resolve::control(written.control, &mut p);
+    all_apart(&inputs, &route, &resolve.topics, &policy, &mut p);
+    route.actions = resolve.playbooks.is_some().then(|| Arc::clone(&resolve.topics.actions));
     let admin = AdminConfig {
         listen: written.admin.listen.parse().unwrap_or_else(|_| {
             p.add("admin.listen", "must be an address and a port, such as 127.0.0.1:9464");
@@ -139,12 +145,15 @@ pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
         return Err(p.0);
     }
     Ok(Config {
+        stages,
         log,
         inputs,
         route,
         batch,
         model_dir: written.model.dir,
         policy,
+        resolve,
+        control,
         admin,
         grace,
         logging,
@@ -177,24 +186,23 @@ fn mode(text: &str, p: &mut Problems) -> Mode {
     }
 }
 
-/// A topic that is both read and written would feed the stage its own outputs for ever.
-fn outputs_apart_from_inputs(
+/// A topic that is both read and written would feed the stage its own outputs for ever, and no two
+/// kinds of records may share one.
+fn all_apart(
     inputs: &[Arc<str>],
     route: &RouteSettings,
+    resolve: &ResolveTopics,
     policy: &Policy,
     p: &mut Problems,
 ) {
-    let outputs = route.output_topics(&policy.queues());
-    for topic in &outputs {
-        if inputs.contains(topic) {
-            p.add("topics", format!("{topic} is both an input and an output"));
-        }
-    }
-    let mut sorted = outputs.clone();
-    sorted.sort();
-    sorted.dedup();
-    if sorted.len() != outputs.len() {
-        p.add("topics", "routed, review and dead must be different topics");
+    let mut topics = route.output_topics(&policy.queues());
+    let ResolveTopics { actions, outcomes, ledger, control, feedback } = resolve;
+    topics.extend([actions, outcomes, ledger, control, feedback].map(Arc::clone));
+    topics.extend(inputs.iter().map(Arc::clone));
+    topics.sort();
+    let twice = topics.windows(2).filter(|pair| pair[0] == pair[1]);
+    for name in twice.map(|pair| Arc::clone(&pair[0])).collect::<BTreeSet<_>>() {
+        p.add("topics", format!("{name} has two uses: each needs a topic of its own"));
     }
 }
 

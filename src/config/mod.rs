@@ -5,6 +5,7 @@
 mod check;
 mod layers;
 mod matrix;
+mod resolve;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use layers::{DEFAULT, Problem};
+pub use resolve::{ControlConfig, ResolveConfig, Stages};
 pub use secret::Secret;
 use serde::Deserialize;
 
@@ -23,12 +25,15 @@ use crate::triage::policy::Policy;
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub stages: Stages,
     pub log: LogConfig,
     pub inputs: Vec<std::sync::Arc<str>>,
     pub route: RouteSettings,
     pub batch: Limit,
     pub model_dir: PathBuf,
     pub policy: Policy,
+    pub resolve: ResolveConfig,
+    pub control: ControlConfig,
     pub admin: AdminConfig,
     /// How long an open batch may take to finish after a request to stop.
     pub grace: Duration,
@@ -143,6 +148,7 @@ impl Config {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AsWritten {
+    stages: resolve::StagesSection,
     log: LogSection,
     kafka: KafkaSection,
     embedded: EmbeddedSection,
@@ -153,6 +159,8 @@ struct AsWritten {
     model: ModelSection,
     policy: PolicySection,
     priority: PrioritySection,
+    resolve: resolve::ResolveSection,
+    control: resolve::ControlSection,
     admin: AdminSection,
     shutdown: ShutdownSection,
     logging: LoggingSection,
@@ -194,6 +202,11 @@ struct TopicsSection {
     per_queue: bool,
     review: String,
     dead: String,
+    actions: String,
+    outcomes: String,
+    ledger: String,
+    control: String,
+    feedback: String,
 }
 
 #[derive(Deserialize)]

@@ -108,7 +108,7 @@ fn values_are_checked_all_at_once() {
     for path in [
         "log.kind",
         "topics.input[1]: is named twice",
-        "topics: tickets.routed is both an input and an output",
+        "topics: tickets.routed has two uses",
         "topics.input[3]",
         "policy.min_confidence",
         "policy.default_queue",

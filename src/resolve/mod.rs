@@ -6,6 +6,7 @@
 //! all read off those entries, so there are no counters that could be reset or doubled.
 
 pub mod admissions;
+pub mod control;
 pub mod guard;
 pub mod ledger;
 pub mod limits;

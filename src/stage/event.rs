@@ -35,6 +35,7 @@ pub fn event_type(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Routed => "triaged.ticket.routed.v1",
         Outcome::Review => "triaged.ticket.review.v1",
+        Outcome::Resolve => "triaged.ticket.action.v1",
     }
 }
 

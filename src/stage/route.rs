@@ -12,6 +12,7 @@ use super::event::{self, Keep, Mode};
 use crate::desk;
 use crate::log::{Batch, Origin, Outgoing, Record};
 use crate::metrics::Metrics;
+use crate::resolve::guard::Guard;
 use crate::triage::Triage;
 use crate::triage::decision::{Doubt, Outcome};
 use crate::triage::model::Scratch;
@@ -24,6 +25,8 @@ pub struct RouteSettings {
     pub routed: Arc<str>,
     pub review: Arc<str>,
     pub dead: Arc<str>,
+    /// Where the resolve stage reads what it is asked to do; none without playbooks.
+    pub actions: Option<Arc<str>>,
     /// One topic a queue, named `<routed>.<queue>`, instead of one for all.
     pub topic_per_queue: bool,
     pub mode: Mode,
@@ -53,6 +56,7 @@ impl RouteSettings {
             vec![Arc::clone(&self.routed)]
         };
         topics.extend([Arc::clone(&self.review), Arc::clone(&self.dead)]);
+        topics.extend(self.actions.clone());
         topics
     }
 }
@@ -65,6 +69,7 @@ enum Note {
         outcome: Outcome,
         doubt: Option<Doubt>,
         confidence: f64,
+        held_by: Option<Guard>,
         masked: Vec<(&'static str, u32)>,
     },
     Dead(&'static str),
@@ -91,16 +96,22 @@ impl Route {
             max_bytes: self.settings.max_input_bytes,
         })?;
         let decision = self.triage.decide(&mut self.scratch, &ticket);
-        let topic = match decision.outcome {
-            Outcome::Routed => self.settings.routed_topic(decision.queue),
-            Outcome::Review => Arc::clone(&self.settings.review),
+        // The resolve stage reads one form only.
+        let mut mode = self.settings.mode;
+        let topic = match (decision.outcome, &self.settings.actions) {
+            (Outcome::Review, _) => Arc::clone(&self.settings.review),
+            (Outcome::Resolve, Some(actions)) => {
+                mode = Mode::Binary;
+                Arc::clone(actions)
+            }
+            (Outcome::Routed | Outcome::Resolve, _) => self.settings.routed_topic(decision.queue),
         };
         let output = event::decided(
             record,
             &ticket,
             &decision,
             topic,
-            self.settings.mode,
+            mode,
             &self.settings.source,
         );
         let bytes = output.value.as_ref().map_or(0, Vec::len);
@@ -116,6 +127,7 @@ impl Route {
             outcome: decision.outcome,
             doubt: decision.review.as_ref().map(|r| r.reason),
             confidence: decision.category.confidence.0,
+            held_by: decision.known_request.as_ref().and_then(|known| known.held_by),
             masked: decision.masked.iter().map(|(kind, n)| (*kind, *n)).collect(),
         };
         self.notes.push((record.origin.clone(), note));
@@ -136,13 +148,16 @@ impl Route {
     fn count(&self, note: &Note) {
         let m = &self.metrics;
         match note {
-            Note::Decided { decisions, outcome, doubt, confidence, masked } => {
+            Note::Decided { decisions, outcome, doubt, confidence, held_by, masked } => {
                 decisions.inc();
                 let outcome = outcome.as_str();
                 m.records_out.with_label_values(&[outcome]).inc();
                 m.confidence.with_label_values(&[outcome]).observe(*confidence);
                 if let Some(doubt) = doubt {
                     m.reviews.with_label_values(&[doubt.as_str()]).inc();
+                }
+                if let Some(guard) = held_by {
+                    m.resolve.guards.with_label_values(&[guard.as_str()]).inc();
                 }
                 for (kind, n) in masked {
                     m.masked.with_label_values(&[kind]).inc_by(u64::from(*n));

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::priority::{DecidedBy, Proposer};
+use crate::playbook::slots::Slots;
+use crate::resolve::guard::Guard;
 
 /// Where a ticket goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -15,6 +17,8 @@ pub enum Outcome {
     Routed,
     /// To people, because the model is not sure enough.
     Review,
+    /// To the resolve stage, which carries out a playbook.
+    Resolve,
 }
 
 impl Outcome {
@@ -22,6 +26,7 @@ impl Outcome {
         match self {
             Self::Routed => "routed",
             Self::Review => "review",
+            Self::Resolve => "resolve",
         }
     }
 }
@@ -153,6 +158,36 @@ pub struct Review {
     pub detail: &'static str,
 }
 
+/// How a known request was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecognisedBy {
+    /// By the known-request model: there is a probability.
+    Model,
+    /// By a rule of the playbook: there is none.
+    Rule,
+}
+
+/// A request that a playbook answers.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct KnownRequest<'a> {
+    pub playbook: &'a str,
+    pub version: u32,
+    pub recognised_by: RecognisedBy,
+    /// The model's name for the request; null where a rule recognised it.
+    pub request: Option<&'a str>,
+    /// Calibrated probability that this is the request; null where a rule recognised it.
+    pub confidence: Option<Rounded>,
+    /// How much likelier it is than the next one, as a difference of probabilities.
+    pub margin: Option<Rounded>,
+    /// The values that the playbook needs, as found in the ticket.
+    pub slots: Slots,
+    /// What holds the machine back; null where the playbook is carried out.
+    pub held_by: Option<Guard>,
+    /// The same in words.
+    pub detail: Option<String>,
+}
+
 /// The model that judged.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ModelRef<'a> {
@@ -181,6 +216,8 @@ pub struct Decision<'a> {
     /// As reported, else by the script of the text: `en`, `ko` or `und`.
     pub language: &'a str,
     pub explanation: Explanation,
+    /// The known request behind the ticket, if it is one, and whether it is left to a playbook.
+    pub known_request: Option<KnownRequest<'a>>,
     /// Pieces of personal data that were masked before the text was judged, by kind.
     pub masked: BTreeMap<&'static str, u32>,
     pub model: ModelRef<'a>,

@@ -1,0 +1,289 @@
+//! The settings of auto-resolution: stages, guards, caps, where calls may go.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::TopicsSection;
+use super::check::Problems;
+use crate::resolve::ledger::RECENT;
+use crate::resolve::limits::{Cap, Limits, SwitchOff};
+use crate::triage::policy::Pattern;
+
+/// Which stages this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stages {
+    pub route: bool,
+    pub resolve: bool,
+}
+
+/// Auto-resolution.
+#[derive(Clone, Debug)]
+pub struct ResolveConfig {
+    pub playbooks: Option<PathBuf>,
+    /// The known-request model's bundle.
+    pub model_dir: Option<PathBuf>,
+    pub guards: GuardConfig,
+    pub limits: Limits,
+    pub kill_file: Option<PathBuf>,
+    /// Actions in one batch.
+    pub batch: usize,
+    pub topics: ResolveTopics,
+    pub calls: CallConfig,
+}
+
+/// What keeps a machine's hands off a ticket.
+#[derive(Clone, Debug)]
+pub struct GuardConfig {
+    pub min_confidence: f64,
+    pub min_margin: f64,
+    /// JSON pointers into the ticket.
+    pub vip: Vec<String>,
+    pub security: Vec<String>,
+    pub reopened: Vec<String>,
+    pub touched: Vec<String>,
+    pub security_categories: Vec<Pattern>,
+}
+
+/// The topics of the resolve stage besides those it shares with routing.
+#[derive(Clone, Debug)]
+pub struct ResolveTopics {
+    pub actions: Arc<str>,
+    pub outcomes: Arc<str>,
+    pub ledger: Arc<str>,
+    pub control: Arc<str>,
+    pub feedback: Arc<str>,
+}
+
+/// Where calls may go and how many.
+#[derive(Clone, Debug)]
+pub struct CallConfig {
+    pub hosts: Vec<String>,
+    pub networks: Vec<ipnet::IpNet>,
+    pub ca_file: Option<PathBuf>,
+    pub calls_per_host: usize,
+    pub calls_per_second: u32,
+    pub credentials: BTreeMap<String, CredentialConfig>,
+}
+
+/// A credential in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialConfig {
+    pub kind: CredentialKind,
+    pub file: PathBuf,
+}
+
+/// How a credential is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    Bearer,
+    Basic,
+    Mtls,
+    Webhook,
+}
+
+/// The endpoint for people.
+#[derive(Clone, Debug)]
+pub struct ControlConfig {
+    pub listen: SocketAddr,
+    /// The endpoint is off without one.
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StagesSection {
+    run: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolveSection {
+    playbooks: PathBuf,
+    model: PathBuf,
+    min_confidence: f64,
+    min_margin: f64,
+    vip: Vec<String>,
+    security: Vec<String>,
+    reopened: Vec<String>,
+    touched: Vec<String>,
+    security_categories: Vec<String>,
+    kill_file: PathBuf,
+    batch: i64,
+    calls_per_host: i64,
+    calls_per_second_per_host: i64,
+    hosts: Vec<String>,
+    networks: Vec<String>,
+    ca_file: PathBuf,
+    credentials: BTreeMap<String, toml::Value>,
+    caps: CapsSection,
+    switch_off: SwitchOffSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CapsSection {
+    playbook_per_minute: i64,
+    playbook_per_hour: i64,
+    requester_per_minute: i64,
+    requester_per_hour: i64,
+    overall_per_minute: i64,
+    overall_per_hour: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SwitchOffSection {
+    of: i64,
+    at_least: i64,
+    failures: f64,
+    reopenings: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ControlSection {
+    listen: String,
+    token_file: PathBuf,
+}
+
+pub(super) fn stages(section: &StagesSection, p: &mut Problems) -> Stages {
+    let mut stages = Stages { route: false, resolve: false };
+    for name in &section.run {
+        match name.as_str() {
+            "route" => stages.route = true,
+            "resolve" => stages.resolve = true,
+            _ => p.add("stages.run", format!("{name:?} is no stage: \"route\" or \"resolve\"")),
+        }
+    }
+    if section.run.is_empty() {
+        p.add("stages.run", "must name at least one stage");
+    }
+    stages
+}
+
+pub(super) fn control(section: ControlSection, p: &mut Problems) -> ControlConfig {
+    ControlConfig {
+        listen: section.listen.parse().unwrap_or_else(|_| {
+            p.add("control.listen", "must be an address and a port, such as 127.0.0.1:9465");
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        }),
+        token_file: path(section.token_file),
+    }
+}
+
+pub(super) fn resolve(
+    section: ResolveSection,
+    topics: &TopicsSection,
+    stages: Stages,
+    p: &mut Problems,
+) -> ResolveConfig {
+    if stages.resolve && section.playbooks.as_os_str().is_empty() {
+        p.add("resolve.playbooks", "is empty, but stages.run has \"resolve\"");
+    }
+    let SwitchOffSection { of, at_least, failures, reopenings } = section.switch_off;
+    let recent = i64::try_from(RECENT).unwrap_or(i64::MAX);
+    ResolveConfig {
+        playbooks: path(section.playbooks),
+        model_dir: path(section.model),
+        guards: GuardConfig {
+            min_confidence: p.share("resolve.min_confidence", section.min_confidence),
+            min_margin: p.share("resolve.min_margin", section.min_margin),
+            vip: pointers("resolve.vip", section.vip, p),
+            security: pointers("resolve.security", section.security, p),
+            reopened: pointers("resolve.reopened", section.reopened, p),
+            touched: pointers("resolve.touched", section.touched, p),
+            security_categories: section
+                .security_categories
+                .iter()
+                .map(|c| Pattern::new(c))
+                .collect(),
+        },
+        limits: Limits {
+            playbook: cap("playbook", [section.caps.playbook_per_minute, section.caps.playbook_per_hour], p),
+            requester: cap("requester", [section.caps.requester_per_minute, section.caps.requester_per_hour], p),
+            overall: cap("overall", [section.caps.overall_per_minute, section.caps.overall_per_hour], p),
+            switch_off: SwitchOff {
+                of: p.within("resolve.switch_off.of", of, 1, recent),
+                at_least: p.within("resolve.switch_off.at_least", at_least, 1, of.max(1)),
+                failures: p.share("resolve.switch_off.failures", failures),
+                reopenings: p.share("resolve.switch_off.reopenings", reopenings),
+            },
+        },
+        kill_file: path(section.kill_file),
+        batch: p.within("resolve.batch", section.batch, 1, 1000),
+        topics: ResolveTopics {
+            actions: p.name("topics.actions", &topics.actions),
+            outcomes: p.name("topics.outcomes", &topics.outcomes),
+            ledger: p.name("topics.ledger", &topics.ledger),
+            control: p.name("topics.control", &topics.control),
+            feedback: p.name("topics.feedback", &topics.feedback),
+        },
+        calls: CallConfig {
+            hosts: section.hosts,
+            networks: networks(&section.networks, p),
+            ca_file: path(section.ca_file),
+            calls_per_host: p.within("resolve.calls_per_host", section.calls_per_host, 1, 10_000),
+            calls_per_second: p.within(
+                "resolve.calls_per_second_per_host",
+                section.calls_per_second_per_host,
+                1,
+                100_000,
+            ),
+            credentials: credentials(section.credentials, p),
+        },
+    }
+}
+
+fn path(path: PathBuf) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then_some(path)
+}
+
+fn cap(whose: &str, [minute, hour]: [i64; 2], p: &mut Problems) -> Cap {
+    let mut within = |window: &str, n| {
+        p.within(&format!("resolve.caps.{whose}_per_{window}"), n, 0, 1_000_000)
+    };
+    Cap { a_minute: within("minute", minute), an_hour: within("hour", hour) }
+}
+
+fn pointers(path: &str, pointers: Vec<String>, p: &mut Problems) -> Vec<String> {
+    for pointer in pointers.iter().filter(|pointer| !pointer.starts_with('/')) {
+        p.add(path, format!("{pointer:?} is no JSON pointer: it must begin with /"));
+    }
+    pointers
+}
+
+fn networks(written: &[String], p: &mut Problems) -> Vec<ipnet::IpNet> {
+    let parse = |(i, text): (usize, &String)| match text.parse() {
+        Ok(net) => Some(net),
+        Err(_) => {
+            p.add(format!("resolve.networks[{i}]"), "must be a network such as 10.20.0.0/16");
+            None
+        }
+    };
+    written.iter().enumerate().filter_map(parse).collect()
+}
+
+fn credentials(
+    written: BTreeMap<String, toml::Value>,
+    p: &mut Problems,
+) -> BTreeMap<String, CredentialConfig> {
+    let mut credentials = BTreeMap::new();
+    for (name, value) in written {
+        match value.try_into() {
+            Ok(credential) => {
+                credentials.insert(name, credential);
+            }
+            Err(_) => p.add(
+                format!("resolve.credentials.{name}"),
+                "must be { kind = \"bearer\", \"basic\", \"mtls\" or \"webhook\", file = \"PATH\" }",
+            ),
+        }
+    }
+    credentials
+}
