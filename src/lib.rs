@@ -19,6 +19,8 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod page;
+pub mod playbook;
+pub mod playbook_dir;
 pub mod resolve;
 pub mod service;
 pub mod stage;

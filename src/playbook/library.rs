@@ -1,0 +1,131 @@
+//! All playbooks of a folder, checked against each other and against the lock.
+
+use std::collections::BTreeMap;
+
+use super::lock::{self, Lock, LOCK_FILE};
+use super::{Playbook, Problem, Problems, read};
+
+/// A file's name and text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextFile {
+    pub name: String,
+    pub text: String,
+}
+
+/// Checked playbooks by id.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    playbooks: BTreeMap<String, Playbook>,
+}
+
+impl Library {
+    /// Checks a folder's playbooks; `lock` is the text of its lock file, if there is one.
+    ///
+    /// # Errors
+    /// Every problem of every file: nothing of a folder with a problem may run.
+    pub fn read(files: &[TextFile], lock: Option<&str>) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let lock = lock::read(lock.unwrap_or_default()).unwrap_or_else(|found| {
+            problems.extend(found);
+            Lock::new()
+        });
+        let mut library = Self::default();
+        let mut requests: BTreeMap<String, String> = BTreeMap::new();
+        for file in files {
+            let mut playbook = match read::playbook(&file.name, &file.text) {
+                Ok(playbook) => playbook,
+                Err(found) => {
+                    problems.extend(found);
+                    continue;
+                }
+            };
+            for request in &playbook.matching.requests {
+                if let Some(other) = requests.insert(request.clone(), file.name.clone()) {
+                    let what = format!("{request} is answered by {other} already");
+                    problems.push(Problem::new(&*file.name, "match.requests", what));
+                }
+            }
+            if let Some(other) = library.playbooks.get(&playbook.id) {
+                let what = format!("{} is the id of {} already", playbook.id, other.file);
+                problems.push(Problem::new(&*file.name, "id", what));
+                continue;
+            }
+            problems.extend(apply(&lock, &mut playbook));
+            library.playbooks.insert(playbook.id.clone(), playbook);
+        }
+        if problems.is_empty() { Ok(library) } else { Err(Problems(problems)) }
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Playbook> {
+        self.playbooks.get(id)
+    }
+
+    /// In the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Playbook> {
+        self.playbooks.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.playbooks.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.playbooks.is_empty()
+    }
+
+    /// The playbook that answers a request of the known-request model.
+    pub fn answering(&self, request: &str) -> Option<&Playbook> {
+        self.iter().find(|p| p.matching.requests.iter().any(|r| r == request))
+    }
+
+    /// Calls to hosts that are not on the allow-list, and over plain HTTP where it is not listed
+    /// as such: `host[:port]` is https, `http://host:port` is http.
+    pub fn forbidden(&self, allowed: &[String]) -> Vec<Problem> {
+        let is_allowed = |origin: &str| {
+            let listed = origin.strip_prefix("https://").unwrap_or(origin);
+            allowed.iter().any(|a| a.eq_ignore_ascii_case(listed) || a.eq_ignore_ascii_case(origin))
+        };
+        let mut problems = Vec::new();
+        for playbook in self.iter() {
+            for step in playbook.calls().filter(|step| !is_allowed(step.origin())) {
+                let what = format!("{} is not on the list of allowed hosts", step.origin());
+                problems.push(Problem::new(&*playbook.file, &*step.name, what));
+            }
+        }
+        problems
+    }
+}
+
+/// Lets an approval count where the lock agrees with it. A file that says something else under
+/// the same version is a problem: somebody changed what was approved.
+fn apply(lock: &Lock, playbook: &mut Playbook) -> Option<Problem> {
+    let locked = lock.get(&playbook.id)?;
+    let problem = |what: String| Some(Problem::new(&*playbook.file, "", what));
+    if playbook.version < locked.version {
+        return problem(format!(
+            "has version {}, but {LOCK_FILE} knows version {} already",
+            playbook.version, locked.version
+        ));
+    }
+    if playbook.version > locked.version {
+        return None;
+    }
+    if playbook.digest != locked.sha256 {
+        return problem(format!(
+            "was changed without a new version: give it version {} and approve it again",
+            playbook.version + 1
+        ));
+    }
+    match &playbook.approval {
+        // Whoever takes the approval out of the file withdraws it.
+        None => None,
+        Some(approval) if *approval == locked.approval => {
+            playbook.locked = Some(locked.clone());
+            None
+        }
+        Some(_) => {
+            let what = "is not the one in the lock: run `triaged approve` instead of editing it";
+            Some(Problem::new(&*playbook.file, "approval", what))
+        }
+    }
+}
