@@ -14,6 +14,7 @@ pub mod admin;
 pub mod bundle;
 pub mod cli;
 pub mod config;
+pub mod controls;
 pub mod desk;
 pub mod health;
 pub mod log;

@@ -1,22 +1,29 @@
 //! The daemon put together: model and policy, workers with their logs, the admin endpoint, and an
 //! end that comes within a deadline.
 
+mod resolver;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::resolver::Resolver;
 use crate::admin::{Admin, AdminLimits, Phase, Thresholds};
 use crate::bundle;
 use crate::config::{Config, KafkaConfig, LogConfig};
+use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
 use crate::log::embedded::{EmbeddedLog, EmbeddedSettings};
 use crate::log::kafka::{KafkaLog, KafkaSettings};
 use crate::log::{Log, LogError};
 use crate::metrics::{Labels, Metrics};
+use crate::playbook_dir::FolderError;
 use crate::stage::drive::drive;
 use crate::stage::route::{Route, mask_kinds};
+use crate::stage::runbook::AllowedHost;
 use crate::triage::decision::Doubt;
 use crate::triage::model::Target;
+use crate::triage::requests::Requests;
 use crate::triage::ticket::Malformed;
 use crate::triage::{Mismatch, Triage};
 
@@ -30,6 +37,8 @@ pub enum ServiceError {
     Bundle { dir: String, source: bundle::BundleError },
     #[error("the model and the policy do not fit:\n{}", .0.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
     Mismatch(Vec<Mismatch>),
+    #[error("the playbooks cannot be used:\n{0}")]
+    Playbooks(#[from] FolderError),
     #[error("cannot listen on {listen} for metrics and health: {source}")]
     Admin { listen: String, source: std::io::Error },
     #[error("metrics: {0}")]
@@ -51,7 +60,18 @@ pub fn triage(config: &Config) -> Result<Triage, ServiceError> {
         dir: config.model_dir.display().to_string(),
         source,
     })?;
-    Triage::new(Arc::new(model), Arc::new(config.policy.clone())).map_err(ServiceError::Mismatch)
+    let triage = Triage::new(Arc::new(model), Arc::new(config.policy.clone()))
+        .map_err(ServiceError::Mismatch)?;
+    Ok(match resolver::playbooks(config)? {
+        Some(playbooks) => triage.with_playbooks(playbooks),
+        None => triage,
+    })
+}
+
+/// Loads the known-request model, if the configuration names one.
+fn requests(config: &Config) -> Result<Option<Arc<Requests>>, ServiceError> {
+    let _ = &config.resolve.model_dir;
+    Ok(None)
 }
 
 /// A running service.
@@ -69,10 +89,12 @@ impl Service {
     /// [`ServiceError`], before any record was read.
     pub fn start(config: &Config, triage: Triage, stop: Stop) -> Result<Self, ServiceError> {
         let triage = Arc::new(triage);
-        let workers = match &config.log {
+        let routers = match &config.log {
+            _ if !config.stages.route => 0,
             LogConfig::Kafka(kafka) => kafka.workers,
             LogConfig::Embedded(_) => 1,
         };
+        let workers = routers + usize::from(config.stages.resolve);
         let metrics = metrics(config, &triage, workers)?;
         let healths: Vec<_> = (0..workers).map(|_| WorkerHealth::new()).collect();
         let thresholds = Thresholds {
@@ -93,19 +115,25 @@ impl Service {
             workers,
             "started"
         );
-        let handles = healths.into_iter().enumerate().map(|(worker, health)| {
-            let worker = Worker {
-                worker,
-                config: config.clone(),
-                triage: Arc::clone(&triage),
-                metrics: Arc::clone(&metrics),
-                health,
-                stop: stop.clone(),
+        let mut handles = Vec::new();
+        for (worker, health) in healths.into_iter().enumerate() {
+            let (config, triage, metrics) =
+                (config.clone(), Arc::clone(&triage), Arc::clone(&metrics));
+            let stop = stop.clone();
+            let (name, run): (_, Box<dyn FnOnce() -> Result<(), LogError> + Send>) = if worker
+                < routers
+            {
+                let router = Worker { worker, config, triage, metrics, health, stop };
+                (format!("worker-{worker}"), Box::new(move || router.run()))
+            } else {
+                let controls = Controls::new(config.resolve.kill_file.clone());
+                let resolver = Resolver { worker, config, triage, controls, metrics, health, stop };
+                (String::from("resolver"), Box::new(move || resolver.run()))
             };
-            let name = format!("worker-{}", worker.worker);
-            thread::Builder::new().name(name).spawn(move || worker.run())
-        });
-        let workers = handles.collect::<std::io::Result<Vec<_>>>().map_err(ServiceError::Thread)?;
+            let handle = thread::Builder::new().name(name).spawn(run);
+            handles.push(handle.map_err(ServiceError::Thread)?);
+        }
+        let workers = handles;
         admin.phase(Phase::Serving);
         Ok(Self { admin, workers, stop, grace: config.grace })
     }
@@ -155,17 +183,28 @@ fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metri
     let labels = Labels {
         categories: categories.iter().map(ToString::to_string).collect(),
         queues: triage.policy().queues(),
-        topics: config.inputs.iter().map(ToString::to_string).collect(),
+        topics: topics(config),
         malformed: Malformed::REASONS.to_vec(),
         masks: mask_kinds(),
-        playbooks: Vec::new(),
-        hosts: Vec::new(),
+        playbooks: triage.playbooks().map_or_else(Vec::new, |p| {
+            p.library.iter().map(|playbook| playbook.id.clone()).collect()
+        }),
+        hosts: config.resolve.calls.hosts.iter().map(AllowedHost::label).collect(),
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
     };
     let metrics = Metrics::new(&labels, workers)?;
     let model = triage.model();
     metrics.model_info.with_label_values(&[model.id.as_str(), &model.version]).set(1);
     Ok(metrics)
+}
+
+/// Every topic that this process reads in a group.
+fn topics(config: &Config) -> Vec<String> {
+    let resolve = &config.resolve.topics;
+    let routed = config.inputs.iter().filter(|_| config.stages.route);
+    let resolved = [&resolve.actions, &resolve.feedback];
+    let resolved = resolved.into_iter().filter(|_| config.stages.resolve);
+    routed.chain(resolved).map(ToString::to_string).collect()
 }
 
 /// What one worker thread needs.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +29,22 @@ impl Problems {
     }
 
     /// A number within bounds, or the lower bound and a problem.
-    pub(super) fn within<T: TryFrom<i64> + Default>(&mut self, path: &str, n: i64, low: i64, high: i64) -> T {
+    pub(super) fn within<T: TryFrom<i64> + Default>(
+        &mut self,
+        path: &str,
+        n: i64,
+        low: i64,
+        high: i64,
+    ) -> T {
         if !(low..=high).contains(&n) {
             self.add(path, format!("must be between {low} and {high}, not {n}"));
         }
         T::try_from(n.clamp(low, high)).unwrap_or_default()
+    }
+
+    /// A number from 1 on.
+    pub(super) fn positive(&mut self, path: &str, n: i64) -> NonZeroU32 {
+        NonZeroU32::new(self.within(path, n, 1, 1_000_000)).unwrap_or(NonZeroU32::MIN)
     }
 
     fn millis(&mut self, path: &str, n: i64, low: i64, high: i64) -> Duration {

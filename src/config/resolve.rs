@@ -11,6 +11,10 @@ use super::TopicsSection;
 use super::check::Problems;
 use crate::resolve::ledger::RECENT;
 use crate::resolve::limits::{Cap, Limits, SwitchOff};
+use crate::stage::runbook::address::AddressFilter;
+use crate::stage::runbook::credential::Credential;
+use crate::stage::runbook::{AllowedHost, CallerSettings};
+use crate::triage::playbooks::HandsOff;
 use crate::triage::policy::Pattern;
 
 /// Which stages this process runs.
@@ -26,26 +30,16 @@ pub struct ResolveConfig {
     pub playbooks: Option<PathBuf>,
     /// The known-request model's bundle.
     pub model_dir: Option<PathBuf>,
-    pub guards: GuardConfig,
+    pub hands_off: HandsOff,
     pub limits: Limits,
     pub kill_file: Option<PathBuf>,
     /// Actions in one batch.
     pub batch: usize,
     pub topics: ResolveTopics,
-    pub calls: CallConfig,
-}
-
-/// What keeps a machine's hands off a ticket.
-#[derive(Clone, Debug)]
-pub struct GuardConfig {
-    pub min_confidence: f64,
-    pub min_margin: f64,
-    /// JSON pointers into the ticket.
-    pub vip: Vec<String>,
-    pub security: Vec<String>,
-    pub reopened: Vec<String>,
-    pub touched: Vec<String>,
-    pub security_categories: Vec<Pattern>,
+    /// Where calls may go and how many.
+    pub calls: CallerSettings,
+    /// The same hosts as they were written.
+    pub hosts: Vec<String>,
 }
 
 /// The topics of the resolve stage besides those it shares with routing.
@@ -56,35 +50,6 @@ pub struct ResolveTopics {
     pub ledger: Arc<str>,
     pub control: Arc<str>,
     pub feedback: Arc<str>,
-}
-
-/// Where calls may go and how many.
-#[derive(Clone, Debug)]
-pub struct CallConfig {
-    pub hosts: Vec<String>,
-    pub networks: Vec<ipnet::IpNet>,
-    pub ca_file: Option<PathBuf>,
-    pub calls_per_host: usize,
-    pub calls_per_second: u32,
-    pub credentials: BTreeMap<String, CredentialConfig>,
-}
-
-/// A credential in a file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialConfig {
-    pub kind: CredentialKind,
-    pub file: PathBuf,
-}
-
-/// How a credential is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialKind {
-    Bearer,
-    Basic,
-    Mtls,
-    Webhook,
 }
 
 /// The endpoint for people.
@@ -116,7 +81,7 @@ pub(super) struct ResolveSection {
     kill_file: PathBuf,
     batch: i64,
     calls_per_host: i64,
-    calls_per_second_per_host: i64,
+    calls_per_minute_per_host: i64,
     hosts: Vec<String>,
     networks: Vec<String>,
     ca_file: PathBuf,
@@ -191,7 +156,7 @@ pub(super) fn resolve(
     ResolveConfig {
         playbooks: path(section.playbooks),
         model_dir: path(section.model),
-        guards: GuardConfig {
+        hands_off: HandsOff {
             min_confidence: p.share("resolve.min_confidence", section.min_confidence),
             min_margin: p.share("resolve.min_margin", section.min_margin),
             vip: pointers("resolve.vip", section.vip, p),
@@ -205,9 +170,21 @@ pub(super) fn resolve(
                 .collect(),
         },
         limits: Limits {
-            playbook: cap("playbook", [section.caps.playbook_per_minute, section.caps.playbook_per_hour], p),
-            requester: cap("requester", [section.caps.requester_per_minute, section.caps.requester_per_hour], p),
-            overall: cap("overall", [section.caps.overall_per_minute, section.caps.overall_per_hour], p),
+            playbook: cap(
+                "playbook",
+                [section.caps.playbook_per_minute, section.caps.playbook_per_hour],
+                p,
+            ),
+            requester: cap(
+                "requester",
+                [section.caps.requester_per_minute, section.caps.requester_per_hour],
+                p,
+            ),
+            overall: cap(
+                "overall",
+                [section.caps.overall_per_minute, section.caps.overall_per_hour],
+                p,
+            ),
             switch_off: SwitchOff {
                 of: p.within("resolve.switch_off.of", of, 1, recent),
                 at_least: p.within("resolve.switch_off.at_least", at_least, 1, of.max(1)),
@@ -224,19 +201,16 @@ pub(super) fn resolve(
             control: p.name("topics.control", &topics.control),
             feedback: p.name("topics.feedback", &topics.feedback),
         },
-        calls: CallConfig {
-            hosts: section.hosts,
-            networks: networks(&section.networks, p),
+        calls: CallerSettings {
+            addresses: addresses(&section.networks, p),
             ca_file: path(section.ca_file),
-            calls_per_host: p.within("resolve.calls_per_host", section.calls_per_host, 1, 10_000),
-            calls_per_second: p.within(
-                "resolve.calls_per_second_per_host",
-                section.calls_per_second_per_host,
-                1,
-                100_000,
-            ),
+            in_flight: p.positive("resolve.calls_per_host", section.calls_per_host),
+            per_minute: p
+                .positive("resolve.calls_per_minute_per_host", section.calls_per_minute_per_host),
             credentials: credentials(section.credentials, p),
+            ..CallerSettings::new(hosts(&section.hosts, p))
         },
+        hosts: section.hosts,
     }
 }
 
@@ -245,9 +219,8 @@ fn path(path: PathBuf) -> Option<PathBuf> {
 }
 
 fn cap(whose: &str, [minute, hour]: [i64; 2], p: &mut Problems) -> Cap {
-    let mut within = |window: &str, n| {
-        p.within(&format!("resolve.caps.{whose}_per_{window}"), n, 0, 1_000_000)
-    };
+    let mut within =
+        |window: &str, n| p.within(&format!("resolve.caps.{whose}_per_{window}"), n, 0, 1_000_000);
     Cap { a_minute: within("minute", minute), an_hour: within("hour", hour) }
 }
 
@@ -258,32 +231,68 @@ fn pointers(path: &str, pointers: Vec<String>, p: &mut Problems) -> Vec<String> 
     pointers
 }
 
-fn networks(written: &[String], p: &mut Problems) -> Vec<ipnet::IpNet> {
+fn hosts(written: &[String], p: &mut Problems) -> Vec<AllowedHost> {
     let parse = |(i, text): (usize, &String)| match text.parse() {
-        Ok(net) => Some(net),
-        Err(_) => {
-            p.add(format!("resolve.networks[{i}]"), "must be a network such as 10.20.0.0/16");
+        Ok(host) => Some(host),
+        Err(what) => {
+            p.add(format!("resolve.hosts[{i}]"), what);
             None
         }
     };
     written.iter().enumerate().filter_map(parse).collect()
 }
 
+fn addresses(written: &[String], p: &mut Problems) -> AddressFilter {
+    let mut networks = Vec::new();
+    for (i, text) in written.iter().enumerate() {
+        match text.parse() {
+            Ok(net) => networks.push(net),
+            Err(_) => {
+                p.add(format!("resolve.networks[{i}]"), "must be a network such as 10.20.0.0/16");
+            }
+        }
+    }
+    AddressFilter::new(networks).unwrap_or_else(|problems| {
+        problems.into_iter().for_each(|what| p.add("resolve.networks", what));
+        AddressFilter::default()
+    })
+}
+
+/// A credential as it is written.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum CredentialSection {
+    Bearer { file: PathBuf },
+    Basic { user: String, file: PathBuf },
+    Certificate { file: PathBuf, key: PathBuf },
+    Webhook { file: PathBuf },
+}
+
 fn credentials(
     written: BTreeMap<String, toml::Value>,
     p: &mut Problems,
-) -> BTreeMap<String, CredentialConfig> {
+) -> BTreeMap<String, Credential> {
     let mut credentials = BTreeMap::new();
     for (name, value) in written {
-        match value.try_into() {
-            Ok(credential) => {
-                credentials.insert(name, credential);
+        let credential = match value.try_into() {
+            Ok(CredentialSection::Bearer { file }) => Credential::Bearer { token: file },
+            Ok(CredentialSection::Basic { user, file }) => {
+                Credential::Basic { user, password: file }
             }
-            Err(_) => p.add(
-                format!("resolve.credentials.{name}"),
-                "must be { kind = \"bearer\", \"basic\", \"mtls\" or \"webhook\", file = \"PATH\" }",
-            ),
-        }
+            Ok(CredentialSection::Certificate { file, key }) => {
+                Credential::Certificate { certificate: file, key }
+            }
+            Ok(CredentialSection::Webhook { file }) => Credential::Webhook { secrets: file },
+            Err(_) => {
+                p.add(
+                    format!("resolve.credentials.{name}"),
+                    "must have kind = \"bearer\", \"basic\", \"certificate\" or \"webhook\" and \
+                     its files, as config/default.toml shows",
+                );
+                continue;
+            }
+        };
+        credentials.insert(name, credential);
     }
     credentials
 }

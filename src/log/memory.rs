@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    AbortReason, Batch, Follow, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing, Positions,
-    Record, TopicPartition,
+    AbortReason, Batch, Follow, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing,
+    Positions, Record, TopicPartition,
 };
 
 /// What goes wrong in one [`Log::commit`].

@@ -1,7 +1,8 @@
 //! The metrics of auto-resolution.
 
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::Maker;
@@ -27,7 +28,7 @@ pub struct ResolveMetrics {
     pub kill_switch: IntGauge,
     pub playbook_off: IntGaugeVec,
     pub resolution_seconds: Histogram,
-    pub minutes_saved: IntCounterVec,
+    pub minutes_saved: CounterVec,
 }
 
 impl ResolveMetrics {
@@ -80,11 +81,13 @@ impl ResolveMetrics {
                 "From the ticket's record to its resolution, for tickets that were resolved.",
                 &RESOLUTION_SECONDS,
             )?,
-            minutes_saved: make.counters(
-                "triaged_minutes_saved_total",
-                "People's minutes saved, as the playbooks state them, by playbook.",
+            minutes_saved: make.register(CounterVec::new(
+                Opts::new(
+                    "triaged_minutes_saved_total",
+                    "People's minutes saved, as the playbooks state them, by playbook.",
+                ),
                 &["playbook"],
-            )?,
+            ))?,
         })
     }
 
@@ -92,9 +95,9 @@ impl ResolveMetrics {
         for guard in Guard::ALL {
             self.guards.with_label_values(&[guard.as_str()]);
         }
-        for playbook in playbooks {
+        for playbook in playbooks.iter().map(String::as_str).chain(["other"]) {
             for outcome in ACTION_OUTCOMES {
-                self.actions.with_label_values(&[playbook.as_str(), outcome]);
+                self.actions.with_label_values(&[playbook, outcome]);
             }
             self.playbook_off.with_label_values(&[playbook]);
             self.minutes_saved.with_label_values(&[playbook]);

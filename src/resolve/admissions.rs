@@ -46,22 +46,36 @@ impl<'l> Admissions<'l> {
         Self { ledger, limits, seen: HashMap::new(), calls: Vec::new() }
     }
 
+    /// What the ticket's past says: none if it was never seen.
+    pub fn before(&self, asked: &Asked<'_>) -> Option<Admission> {
+        let (content, started) = match self.seen.get(asked.ticket) {
+            Some(content) => (*content, false),
+            None => {
+                let known = self.ledger.find(asked.ticket)?;
+                (known.content, known.state == State::Started)
+            }
+        };
+        Some(if content != asked.content {
+            Admission::Held(Guard::SeenBefore)
+        } else if started {
+            Admission::Lost
+        } else {
+            Admission::Already
+        })
+    }
+
+    /// Notes a ticket that is handled without a call.
+    pub fn see(&mut self, asked: &Asked<'_>) {
+        self.seen.insert(asked.ticket.to_owned(), asked.content);
+    }
+
     /// Whether the request may be done now. `on_again_ms` is when a person last switched the
     /// playbook on. An admitted request counts against the caps from now on.
     pub fn admit(&mut self, asked: &Asked<'_>, on_again_ms: i64, now_ms: i64) -> Admission {
-        let before = match self.seen.get(asked.ticket) {
-            Some(content) => Some((*content, false)),
-            None => self.ledger.find(asked.ticket).map(|k| (k.content, k.state == State::Started)),
-        };
-        match before {
-            Some((content, _)) if content != asked.content => {
-                return Admission::Held(Guard::SeenBefore);
-            }
-            Some((_, true)) => return Admission::Lost,
-            Some((_, false)) => return Admission::Already,
-            None => {}
+        if let Some(past) = self.before(asked) {
+            return past;
         }
-        self.seen.insert(asked.ticket.to_owned(), asked.content);
+        self.see(asked);
         if self.ledger.off(asked.playbook).is_some_and(|off| off.at_ms > on_again_ms) {
             return Admission::Held(Guard::SwitchedOff);
         }
@@ -74,7 +88,7 @@ impl<'l> Admissions<'l> {
 
     /// Counts a call that was made already, in an attempt at this batch that was aborted.
     pub fn count(&mut self, asked: &Asked<'_>, called_ms: i64) {
-        self.seen.insert(asked.ticket.to_owned(), asked.content);
+        self.see(asked);
         let call = Call { at_ms: called_ms, playbook: 0, requester: asked.requester };
         self.calls.push((asked.playbook.to_owned(), call));
     }

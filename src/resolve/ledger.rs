@@ -32,7 +32,7 @@ pub enum State {
 pub struct Entry {
     pub ticket: String,
     pub playbook: String,
-    pub version: u32,
+    pub version: u64,
     pub state: State,
     /// When the runbook was called, in milliseconds since 1970; none if it was not.
     pub called_ms: Option<i64>,
@@ -92,7 +92,7 @@ pub struct Known {
     pub called_ms: Option<i64>,
     pub requester: u64,
     pub playbook: u16,
-    pub version: u32,
+    pub version: u64,
 }
 
 /// Everything that the topic's entries say.

@@ -4,7 +4,9 @@
 pub mod drive;
 pub mod event;
 pub mod patience;
+pub mod resolve;
 pub mod route;
+pub mod runbook;
 
 use crate::log::{Batch, LogError, Outgoing, Record};
 

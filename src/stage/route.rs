@@ -106,14 +106,7 @@ impl Route {
             }
             (Outcome::Routed | Outcome::Resolve, _) => self.settings.routed_topic(decision.queue),
         };
-        let output = event::decided(
-            record,
-            &ticket,
-            &decision,
-            topic,
-            mode,
-            &self.settings.source,
-        );
+        let output = event::decided(record, &ticket, &decision, topic, mode, &self.settings.source);
         let bytes = output.value.as_ref().map_or(0, Vec::len);
         if bytes > self.settings.max_output_bytes {
             let limit = self.settings.max_output_bytes;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::priority::{DecidedBy, Proposer};
-use crate::playbook::slots::Slots;
+use crate::playbook::Slots;
 use crate::resolve::guard::Guard;
 
 /// Where a ticket goes.
@@ -172,10 +172,10 @@ pub enum RecognisedBy {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct KnownRequest<'a> {
     pub playbook: &'a str,
-    pub version: u32,
+    pub version: u64,
     pub recognised_by: RecognisedBy,
     /// The model's name for the request; null where a rule recognised it.
-    pub request: Option<&'a str>,
+    pub request: Option<String>,
     /// Calibrated probability that this is the request; null where a rule recognised it.
     pub confidence: Option<Rounded>,
     /// How much likelier it is than the next one, as a difference of probabilities.

@@ -4,18 +4,22 @@
 pub mod change;
 pub mod decision;
 pub mod model;
+pub mod playbooks;
 pub mod policy;
 pub mod priority;
+pub mod requests;
 pub mod text;
 pub mod ticket;
 
 use std::sync::Arc;
 
+use crate::playbook::Facts;
 use decision::{
     Category, Decision, Explanation, Likely, ModelRef, Outcome, PolicyRef, Priority, Review,
     Rounded, Side, Word,
 };
 use model::{Model, Scratch, Target};
+use playbooks::Playbooks;
 use policy::{Policy, Table};
 use priority::{Mapping, Proposal};
 use ticket::Ticket;
@@ -29,6 +33,7 @@ pub struct Triage {
     mapping: Mapping,
     /// For each category.
     thresholds: Vec<f64>,
+    playbooks: Option<Playbooks>,
 }
 
 /// Where a model and a policy do not fit each other.
@@ -73,7 +78,7 @@ impl Triage {
         let table = Table::new(&policy, &head.labels);
         match Mapping::new(&model, &policy.matrix) {
             Ok(mapping) if mismatches.is_empty() => {
-                Ok(Self { model, policy, table, mapping, thresholds })
+                Ok(Self { model, policy, table, mapping, thresholds, playbooks: None })
             }
             Ok(_) => Err(mismatches),
             Err(unknown) => {
@@ -81,6 +86,16 @@ impl Triage {
                 Err(mismatches)
             }
         }
+    }
+
+    /// The same, with playbooks for known requests.
+    #[must_use]
+    pub fn with_playbooks(self, playbooks: Playbooks) -> Self {
+        Self { playbooks: Some(playbooks), ..self }
+    }
+
+    pub fn playbooks(&self) -> Option<&Playbooks> {
+        self.playbooks.as_ref()
     }
 
     pub fn model(&self) -> &Arc<Model> {
@@ -108,16 +123,33 @@ impl Triage {
             language,
         );
         let doubt = self.policy.doubt(&judgement, &proposal);
+        let known_request = self.playbooks.as_ref().and_then(|playbooks| {
+            let facts = Facts {
+                category: Some(self.label(Target::Category, proposal.best)),
+                priority: Some(priority.priority),
+                priorities: &matrix.priorities,
+                now: None,
+            };
+            playbooks.known_request(scratch, ticket, &facts)
+        });
+        let acts = known_request.as_ref().is_some_and(|known| known.held_by.is_none());
         let masked = judgement.masks.iter().map(|(kind, n)| (kind.as_str(), n));
         Decision {
             ticket_id: &ticket.id,
-            outcome: if doubt.is_some() { Outcome::Review } else { Outcome::Routed },
-            review: doubt.map(|reason| Review { reason, detail: reason.detail() }),
+            outcome: match doubt {
+                _ if acts => Outcome::Resolve,
+                Some(_) => Outcome::Review,
+                None => Outcome::Routed,
+            },
+            review: doubt
+                .filter(|_| !acts)
+                .map(|reason| Review { reason, detail: reason.detail() }),
             queue,
             category: self.category(Target::Category, &proposal),
             priority: self.priority(&priority),
             language,
             explanation: explanation(judgement.explanation),
+            known_request,
             masked: masked.filter(|(_, n)| *n > 0).collect(),
             model: ModelRef { id: self.model.id.as_str(), version: &self.model.version },
             policy: PolicyRef { version: &self.policy.version },

@@ -57,7 +57,14 @@ impl KafkaFollow {
         let consumer: BaseConsumer<Quiet> = client("read_committed")?;
         one_partition(settings, &consumer, topic).map_err(|e| LogError::Fatal(e.to_string()))?;
         let watcher = client("read_uncommitted")?;
-        Ok(Self { topic: Arc::clone(topic), consumer, watcher, at: 0, end: 0, patience: Patience { health, stop } })
+        Ok(Self {
+            topic: Arc::clone(topic),
+            consumer,
+            watcher,
+            at: 0,
+            end: 0,
+            patience: Patience { health, stop },
+        })
     }
 
     /// Where everything that was written before this call ends. Waits for the transactions that

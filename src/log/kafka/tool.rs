@@ -35,7 +35,9 @@ pub enum ToolError {
     #[error("Kafka's client library does not accept the configuration: {0}")]
     Configuration(String),
     /// Some topics are one sequence: what is said in one place must come before what follows.
-    #[error("topic {topic} has {found} partitions and must have exactly one: what it holds counts in order")]
+    #[error(
+        "topic {topic} has {found} partitions and must have exactly one: what it holds counts in order"
+    )]
     Partitions { topic: String, found: usize },
     /// Kafka refuses this user.
     #[error("not authorised: {0}")]

@@ -36,10 +36,7 @@ fn the_last_line_of_a_ticket_counts_and_a_call_counts_once() {
 
 #[test]
 fn calls_older_than_an_hour_are_forgotten_by_the_caps_and_not_by_the_tickets() {
-    let ledger = ledger([
-        entry("a", State::Done, Some(0)),
-        entry("b", State::Done, Some(HOUR_MS)),
-    ]);
+    let ledger = ledger([entry("a", State::Done, Some(0)), entry("b", State::Done, Some(HOUR_MS))]);
     assert_eq!(ledger.calls.len(), 1);
     assert_eq!(ledger.find("a").map(|k| k.state), Some(State::Done));
 }

@@ -1,0 +1,205 @@
+//! The resolve stage: carries out what playbooks say about known requests. Calls are made outside
+//! any transaction; what came of them, what the ledger has to remember and the positions are
+//! committed in one.
+//!
+//! A batch is planned against the ledger ([`plan`]), its calls are in flight together
+//! ([`perform`]), and the batch is committed when the last of them has ended. A call that was made
+//! in an attempt that was aborted is not made again in this process; in another one it is made
+//! with the same idempotency key, or, at most once, never.
+
+mod answer;
+mod calls;
+mod input;
+mod note;
+mod outcome;
+mod perform;
+mod plan;
+mod settle;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+
+use self::answer::line;
+use self::input::Action;
+pub use self::input::UndoOrder;
+use self::note::Note;
+pub use self::outcome::{HandedBack, OUTCOME_TYPE, Outcome, Result as Came, UndoBy, Writer};
+use self::perform::Carried;
+use self::plan::{Plan, Planner};
+use super::Stage;
+use super::event::Keep;
+use super::runbook::Caller;
+use crate::controls::Controls;
+use crate::health::{Stop, WorkerHealth};
+use crate::log::{Batch, Follow, LogError, Origin, Outgoing, Record};
+use crate::metrics::Metrics;
+use crate::playbook::Library;
+use crate::resolve::admissions::Admissions;
+use crate::resolve::ledger::{Ledger, State};
+use crate::resolve::limits::Limits;
+use crate::triage::ticket::Malformed;
+
+/// What the stage is told.
+pub struct ResolveSettings {
+    pub limits: Limits,
+    /// The matrix' priorities, the highest first.
+    pub priorities: Vec<Arc<str>>,
+    pub feedback: Arc<str>,
+    /// Where a handed-back ticket goes, by queue.
+    pub routed: Box<dyn Fn(&str) -> Arc<str> + Send>,
+    /// For feedback about tickets whose playbook is gone.
+    pub default_queue: Arc<str>,
+    pub writer: Writer,
+}
+
+/// The stage.
+pub struct Resolve {
+    settings: ResolveSettings,
+    library: Arc<Library>,
+    caller: Caller,
+    runtime: Runtime,
+    controls: Arc<Controls>,
+    topic: Box<dyn Follow>,
+    ledger: Ledger,
+    plans: Vec<Plan>,
+    /// Calls of attempts that were aborted: when they were made and what came of them.
+    kept: HashMap<Origin, (i64, Carried)>,
+    notes: Vec<Note>,
+    metrics: Arc<Metrics>,
+    health: Arc<WorkerHealth>,
+    stop: Stop,
+}
+
+impl Resolve {
+    #[expect(clippy::too_many_arguments, reason = "everything that the stage stands between")]
+    pub fn new(
+        settings: ResolveSettings,
+        library: Arc<Library>,
+        caller: Caller,
+        runtime: Runtime,
+        controls: Arc<Controls>,
+        topic: Box<dyn Follow>,
+        metrics: Arc<Metrics>,
+        health: Arc<WorkerHealth>,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            settings,
+            library,
+            caller,
+            runtime,
+            controls,
+            topic,
+            ledger: Ledger::default(),
+            plans: Vec::new(),
+            kept: HashMap::new(),
+            notes: Vec::new(),
+            metrics,
+            health,
+            stop,
+        }
+    }
+
+    /// Takes in what was added to the ledger's topic.
+    fn catch_up(&mut self) -> Result<(), LogError> {
+        for record in self.topic.catch_up()? {
+            let Some(value) = record.value.as_deref() else { continue };
+            match serde_json::from_slice(value) {
+                Ok(line) => self.ledger.apply(line),
+                Err(_) => tracing::warn!(origin = %record.origin, "no line of the ledger, skipped"),
+            }
+        }
+        Ok(())
+    }
+
+    fn planner(&self) -> Planner<'_> {
+        Planner {
+            library: &self.library,
+            controls: &self.controls,
+            priorities: &self.settings.priorities,
+            feedback: &self.settings.feedback,
+            now: Timestamp::now(),
+        }
+    }
+
+    /// The planned calls whose start has to be in the ledger first.
+    fn starting<'b>(
+        &'b self,
+        batch: &'b Batch,
+    ) -> impl Iterator<Item = (usize, Action<'b>, i64)> + 'b {
+        let planner = self.planner();
+        self.plans.iter().zip(&batch.records).enumerate().filter_map(move |(i, (plan, record))| {
+            let Plan::Go { called_ms } = plan else { return None };
+            let action = Action::read(record).ok().filter(|a| planner.starts_first(a))?;
+            Some((i, action, *called_ms))
+        })
+    }
+
+    fn dead(&mut self, record: &Record, malformed: &Malformed, keep: Keep) -> Outgoing {
+        self.notes.retain(|note| note.origin != record.origin);
+        self.notes.push(Note {
+            origin: record.origin.clone(),
+            playbook: String::new(),
+            came: None,
+            guard: None,
+            since_ms: None,
+            minutes: 0.0,
+            dead: Some(malformed.reason()),
+        });
+        let now_ms = Timestamp::now().as_millisecond();
+        self.settings.writer.dead(record, malformed, now_ms, keep)
+    }
+}
+
+impl Stage for Resolve {
+    fn prepare(&mut self, batch: &Batch) -> Result<Vec<Outgoing>, LogError> {
+        self.catch_up()?;
+        let mut admissions = Admissions::new(&self.ledger, &self.settings.limits);
+        let planner = self.planner();
+        let kept = |record: &Record| self.kept.get(&record.origin).map(|(called_ms, _)| *called_ms);
+        let records = batch.records.iter();
+        let plans = records.map(|r| planner.plan(r, kept(r), &mut admissions)).collect();
+        self.plans = plans;
+        let started = self.starting(batch).map(|(i, action, called_ms)| {
+            let line = line(&action, State::Started, Some(called_ms));
+            self.settings.writer.line(&batch.records[i], &line)
+        });
+        Ok(started.collect())
+    }
+
+    fn run(&mut self, batch: &Batch) -> Vec<Outgoing> {
+        self.notes.clear();
+        self.check_started(batch);
+        self.call_all(batch);
+        let plans = std::mem::take(&mut self.plans);
+        let mut now = HashMap::new();
+        let mut outputs = Vec::with_capacity(batch.records.len() * 3);
+        for (plan, record) in plans.iter().zip(&batch.records) {
+            match self.answer(plan, record, &mut now) {
+                Ok(answer) => outputs.extend(answer),
+                Err(malformed) => outputs.push(self.dead(record, &malformed, Keep::Value)),
+            }
+        }
+        outputs.extend(self.switch_off(batch, &now));
+        outputs
+    }
+
+    fn refuse(&mut self, record: &Record) -> Outgoing {
+        self.dead(record, &Malformed::Refused, Keep::Value)
+    }
+
+    fn refuse_by_reference(&mut self, record: &Record) -> Outgoing {
+        self.dead(record, &Malformed::Refused, Keep::Reference)
+    }
+
+    fn committed(&mut self, _: &Batch) {
+        for note in &self.notes {
+            note.count(&self.metrics, &self.library);
+        }
+        self.notes.clear();
+        self.kept.clear();
+    }
+}

@@ -1,0 +1,47 @@
+//! What a batch adds to the metrics, once it is committed: an aborted batch comes again and must
+//! not count twice.
+
+use jiff::Timestamp;
+
+use super::outcome::Result as Came;
+use crate::log::Origin;
+use crate::metrics::Metrics;
+use crate::playbook::Library;
+use crate::resolve::guard::Guard;
+
+/// What to count once the batch is committed.
+pub(super) struct Note {
+    pub origin: Origin,
+    pub playbook: String,
+    pub came: Option<Came>,
+    pub guard: Option<Guard>,
+    /// When the ticket's record was written, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// People's minutes that the playbook saves.
+    pub minutes: f64,
+    /// The reason, if the record went to the dead letters.
+    pub dead: Option<&'static str>,
+}
+
+impl Note {
+    pub fn count(&self, m: &Metrics, library: &Library) {
+        if let Some(reason) = self.dead {
+            m.records_out.with_label_values(&["dead"]).inc();
+            m.malformed.with_label_values(&[reason]).inc();
+        }
+        if let Some(guard) = self.guard {
+            m.resolve.guards.with_label_values(&[guard.as_str()]).inc();
+        }
+        let Some(came) = self.came else { return };
+        // A ticket may name a playbook that is gone; labels stay a closed set.
+        let known = library.get(&self.playbook).is_some();
+        let playbook = if known { self.playbook.as_str() } else { "other" };
+        m.resolve.actions.with_label_values(&[playbook, came.as_str()]).inc();
+        if came == Came::Done {
+            m.resolve.minutes_saved.with_label_values(&[playbook]).inc_by(self.minutes);
+            let now_ms = Timestamp::now().as_millisecond();
+            let waited = self.since_ms.map_or(0, |since| (now_ms - since).max(0));
+            m.resolve.resolution_seconds.observe(waited as f64 / 1000.0);
+        }
+    }
+}

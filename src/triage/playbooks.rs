@@ -1,0 +1,161 @@
+//! Which playbook answers a ticket's request, and what keeps the machine's hands off it.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde_json::Value;
+
+use super::decision::{KnownRequest, RecognisedBy, Rounded};
+use super::model::Scratch;
+use super::policy::Pattern;
+use super::requests::{self, Requests};
+use super::ticket::Ticket;
+use crate::playbook::{Facts, Known, Library, MatchedBy, Mode, Playbook, Standing, TicketView};
+use crate::resolve::guard::Guard;
+
+/// The owner's rules about tickets that no machine may touch, and how sure it must be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HandsOff {
+    /// Lowest confidence and margin of a request that the model recognises.
+    pub min_confidence: f64,
+    pub min_margin: f64,
+    /// JSON pointers into the ticket; what stands there counts unless it says no.
+    pub vip: Vec<String>,
+    pub security: Vec<String>,
+    pub reopened: Vec<String>,
+    pub touched: Vec<String>,
+    /// Categories that are a matter of security.
+    pub security_categories: Vec<Pattern>,
+}
+
+/// Playbooks, with what recognises the requests that they answer.
+#[derive(Clone)]
+pub struct Playbooks {
+    pub library: Arc<Library>,
+    /// Without a model only the playbooks' own rules recognise anything.
+    pub requests: Option<Arc<Requests>>,
+    pub hands_off: HandsOff,
+}
+
+impl Playbooks {
+    /// The request behind a ticket, if a playbook answers it, and whether it is left to that.
+    pub fn known_request(
+        &self,
+        scratch: &mut Scratch,
+        ticket: &Ticket<'_>,
+        facts: &Facts<'_>,
+    ) -> Option<KnownRequest<'_>> {
+        let judged =
+            self.requests.as_ref().map(|r| r.known(scratch, &ticket.subject, &ticket.body));
+        // It was read as JSON before, so this cannot fail.
+        let json: Value = serde_json::from_str(&ticket.original).ok()?;
+        let view = TicketView::new(ticket, &json);
+        // How long it lies there is asked when it is acted on: there is no clock here.
+        let created = json.get("created_at").and_then(Value::as_str);
+        let facts = Facts { now: created.and_then(|at| at.parse().ok()), ..*facts };
+        let known = judged.as_ref().and_then(requests::Judged::known);
+        let (playbook, by) = self.answering(&view, &facts, known.as_ref())?;
+        let doubt = match &by {
+            MatchedBy::Request(_) => judged.as_ref().and_then(|j| self.doubt(j, playbook)),
+            MatchedBy::Rule(_) => None,
+        };
+        let slots = playbook.slots(&view);
+        let held = match (doubt, &slots) {
+            _ if playbook.standing(Date::MIN) != Standing::Approved => {
+                Some((Guard::NotApproved, None))
+            }
+            (Some(guard), _) => Some((guard, None)),
+            (None, Err(missing)) => Some((Guard::MissingSlot, Some(missing.to_string()))),
+            (None, Ok(_)) => self.held(playbook, &view, &facts),
+        };
+        let known = known.filter(|_| matches!(by, MatchedBy::Request(_)));
+        Some(KnownRequest {
+            playbook: &playbook.id,
+            version: playbook.version,
+            recognised_by: match by {
+                MatchedBy::Request(_) => RecognisedBy::Model,
+                MatchedBy::Rule(_) => RecognisedBy::Rule,
+            },
+            confidence: known.as_ref().map(|k| Rounded(k.confidence)),
+            margin: known.as_ref().map(|k| Rounded(k.margin)),
+            request: known.map(|k| k.request),
+            slots: slots.unwrap_or_default(),
+            held_by: held.as_ref().map(|(guard, _)| *guard),
+            detail: held.map(|(guard, detail)| detail.unwrap_or_else(|| guard.detail().to_owned())),
+        })
+    }
+
+    /// The first playbook that takes the ticket. One that only asks for more confidence than
+    /// there is takes it too: people get it as a suggestion.
+    fn answering(
+        &self,
+        view: &TicketView<'_>,
+        facts: &Facts<'_>,
+        known: Option<&Known>,
+    ) -> Option<(&Playbook, MatchedBy)> {
+        let sure = known.map(|k| Known { confidence: 1.0, margin: 1.0, ..k.clone() });
+        self.library.iter().find_map(|p| p.matches(view, facts, sure.as_ref()).map(|by| (p, by)))
+    }
+
+    /// Why the model's answer is not enough.
+    fn doubt(&self, judged: &requests::Judged, playbook: &Playbook) -> Option<Guard> {
+        let bar = |ours: f64, theirs: f64| ours.max(theirs);
+        let confidence = bar(self.hands_off.min_confidence, playbook.matching.min_confidence);
+        let margin = bar(self.hands_off.min_margin, playbook.matching.min_margin);
+        match judged.doubt {
+            Some(requests::Doubt::TooClose) => Some(Guard::TooClose),
+            Some(_) => Some(Guard::BelowFloor),
+            None if judged.confidence < confidence => Some(Guard::BelowFloor),
+            None if judged.margin < margin => Some(Guard::TooClose),
+            None => None,
+        }
+    }
+
+    /// The first guard that holds, the weightiest first; what the playbook itself holds back comes
+    /// last, so that a dry run shows what would have been done.
+    fn held(
+        &self,
+        playbook: &Playbook,
+        view: &TicketView<'_>,
+        facts: &Facts<'_>,
+    ) -> Option<(Guard, Option<String>)> {
+        let any = |pointers: &[String]| pointers.iter().any(|p| view.at(p).is_some_and(says_yes));
+        let security = |label: &str| {
+            self.hands_off.security_categories.iter().any(|pattern| pattern.matches(label))
+        };
+        let guard = if facts.priority == Some(0) {
+            Guard::HighestPriority
+        } else if any(&self.hands_off.vip) {
+            Guard::Vip
+        } else if any(&self.hands_off.security) || facts.category.is_some_and(security) {
+            Guard::Security
+        } else if any(&self.hands_off.reopened) {
+            Guard::Reopened
+        } else if any(&self.hands_off.touched) {
+            Guard::Touched
+        } else if let Err(unmet) = playbook.preconditions(view, facts) {
+            return Some((Guard::Precondition, Some(unmet.to_string())));
+        } else {
+            match playbook.mode {
+                Mode::Live => return None,
+                Mode::Suggest => Guard::SuggestOnly,
+                Mode::DryRun => Guard::DryRun,
+            }
+        };
+        Some((guard, None))
+    }
+}
+
+/// Whether a value in a ticket says yes: anything but false, zero, nothing and "no".
+fn says_yes(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(yes) => *yes,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::String(text) => {
+            !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false")
+        }
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+    }
+}

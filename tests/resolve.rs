@@ -1,0 +1,431 @@
+//! The resolve stage on a log in memory, with real HTTP: whatever goes wrong, each action has one
+//! outcome, what is idempotent takes effect once, and what is not is never called twice.
+
+#[path = "support/runbook.rs"]
+mod runbook;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use runbook::{Reply, Runbook};
+use serde_json::{Value, json};
+use triaged::controls::Controls;
+use triaged::health::{Stop, WorkerHealth};
+use triaged::log::memory::{Fault, MemoryCluster};
+use triaged::log::{Limit, LogError, NewRecord};
+use triaged::metrics::{Labels, Metrics};
+use triaged::playbook::{Approval, Library, TextFile, approve};
+use triaged::resolve::control::{Order, Switch};
+use triaged::resolve::limits::{Cap, Limits, SwitchOff};
+use triaged::stage::drive::Driver;
+use triaged::stage::resolve::{Resolve, ResolveSettings, Writer};
+use triaged::stage::runbook::address::AddressFilter;
+use triaged::stage::runbook::breaker::BreakerRule;
+use triaged::stage::runbook::{Caller, CallerSettings};
+
+const LIMIT: Limit = Limit { records: 8, bytes: usize::MAX, linger: Duration::from_millis(1) };
+
+const MANY: Cap = Cap { a_minute: 10_000, an_hour: 10_000 };
+
+const LIMITS: Limits = Limits {
+    playbook: MANY,
+    requester: MANY,
+    overall: MANY,
+    switch_off: SwitchOff { of: 50, at_least: 50, failures: 0.5, reopenings: 0.5 },
+};
+
+fn library(port: u16, delivery: &str) -> Arc<Library> {
+    let text = format!(
+        r#"
+        id = "unlock"
+        version = 1
+        title = "Unlock an account"
+        owner = "identity@example.com"
+        mode = "live"
+        delivery = "{delivery}"
+        minutes_saved = 6
+        fallback_queue = "identity"
+        [match]
+        requests = ["unlock"]
+        [slots.user]
+        pattern = '[a-z]{{2,20}}'
+        from = ["/user"]
+        [[steps]]
+        name = "unlock"
+        method = "POST"
+        url = "http://127.0.0.1:{port}/unlock/{{{{slot.user}}}}"
+        body = {{ ticket = "{{{{ticket.id}}}}" }}
+        timeout_ms = 1000
+        [undo]
+        method = "POST"
+        url = "http://127.0.0.1:{port}/lock/{{{{slot.user}}}}"
+        [reply]
+        en = "{{{{slot.user}}}} can sign in again."
+        ko = "{{{{slot.user}}}} 계정이 풀렸습니다."
+        [[examples]]
+        subject = "unlock"
+        ticket = {{ user = "kim" }}
+        expect = {{ user = "kim" }}
+        [[counter_examples]]
+        subject = "do not"
+        "#
+    );
+    let files = [TextFile { name: String::from("unlock.toml"), text }];
+    let approval =
+        Approval { approver: String::from("board@example.com"), until: jiff::civil::date(9999, 1, 1) };
+    let today = jiff::civil::date(2026, 1, 1);
+    let (file, lock) = approve(&files, None, "unlock", &approval, today).expect("an approval");
+    Arc::new(Library::read(&[file], Some(&lock)).expect("a playbook"))
+}
+
+/// A cluster with the stage's topics.
+struct World {
+    cluster: MemoryCluster,
+    runbook: Runbook,
+    delivery: &'static str,
+    limits: Limits,
+    controls: Arc<Controls>,
+    metrics: Arc<Metrics>,
+}
+
+impl World {
+    fn new(delivery: &'static str, runbook: Runbook) -> Self {
+        let topics = ["tickets.actions", "tickets.feedback", "tickets.ledger", "tickets.outcomes"];
+        let mut topics: Vec<_> = topics.into_iter().map(|topic| (topic, 1)).collect();
+        topics.extend([("tickets.routed", 1), ("tickets.dead", 1)]);
+        let controls = Controls::new(None);
+        controls.apply([]);
+        Self {
+            cluster: MemoryCluster::new(&topics),
+            runbook,
+            delivery,
+            limits: LIMITS,
+            controls,
+            metrics: Metrics::new(&Labels::default(), 1).expect("metrics"),
+        }
+    }
+
+    fn put(&self, topic: &str, key: &str, value: &Value) {
+        let record = NewRecord {
+            key: Some(key.as_bytes().to_vec()),
+            value: Some(value.to_string().into_bytes()),
+            ..NewRecord::default()
+        };
+        self.cluster.put(topic, 0, record);
+    }
+
+    fn act(&self, id: &str) {
+        self.put("tickets.actions", id, &action(id, "kim"));
+    }
+
+    fn stage(&self) -> Resolve {
+        let mut settings = CallerSettings::new(vec![self.runbook.host().parse().expect("a host")]);
+        let loopback = "127.0.0.0/8".parse().expect("a network");
+        settings.addresses = AddressFilter::new(vec![loopback]).expect("a filter");
+        // Not what these tests are about.
+        settings.breaker = BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
+        settings.retries.attempts = 1;
+        let topic = |name: &str| Arc::<str>::from(name);
+        Resolve::new(
+            ResolveSettings {
+                limits: self.limits,
+                priorities: vec!["P1".into(), "P2".into()],
+                feedback: topic("tickets.feedback"),
+                default_queue: topic("service-desk"),
+                routed: Box::new(|_| "tickets.routed".into()),
+                writer: Writer {
+                    outcomes: topic("tickets.outcomes"),
+                    ledger: topic("tickets.ledger"),
+                    dead: topic("tickets.dead"),
+                    source: String::from("/test"),
+                },
+            },
+            library(self.runbook.port, self.delivery),
+            Caller::new(settings, Arc::new(())).expect("a caller"),
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
+            Arc::clone(&self.controls),
+            Box::new(self.cluster.follow("tickets.ledger")),
+            Arc::clone(&self.metrics),
+            WorkerHealth::new(),
+            Stop::new(),
+        )
+    }
+
+    /// Runs processes, one after the other as they die, until `outcomes` outcomes are there.
+    fn run_until(&self, outcomes: usize) {
+        for _ in 0..100 {
+            let (mut stage, health) = (self.stage(), WorkerHealth::new());
+            let inputs = ["tickets.actions", "tickets.feedback"];
+            let mut log = self.cluster.join("resolve", "a", &inputs);
+            let mut driver = Driver::new(LIMIT, &self.metrics, &health, 0);
+            for _ in 0..200 {
+                match driver.turn(&mut log, &mut stage) {
+                    Ok(_) if self.cluster.committed("tickets.outcomes").len() >= outcomes => return,
+                    Ok(_) => {}
+                    Err(LogError::Fatal(_)) => break,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        panic!("the outcomes never came");
+    }
+
+    fn values(&self, topic: &str) -> Vec<Value> {
+        let records = self.cluster.committed(topic).into_iter();
+        records
+            .map(|c| serde_json::from_slice(&c.record.value.expect("a value")).expect("JSON"))
+            .collect()
+    }
+
+    /// Outcomes by ticket, each ticket's in order.
+    fn outcomes(&self) -> BTreeMap<String, Vec<(String, Option<String>)>> {
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for value in self.values("tickets.outcomes") {
+            let text = |name: &str| value[name].as_str().map(str::to_owned);
+            found
+                .entry(text("ticket_id").expect("an id"))
+                .or_default()
+                .push((text("outcome").expect("an outcome"), text("reason")));
+        }
+        found
+    }
+
+    fn outcome(&self, id: &str) -> (String, Option<String>) {
+        let all = self.outcomes();
+        let of = &all[id];
+        assert_eq!(of.len(), 1, "{of:?}");
+        of[0].clone()
+    }
+}
+
+fn action(id: &str, user: &str) -> Value {
+    json!({
+        "ticket_id": id,
+        "outcome": "resolve",
+        "queue": "service-desk",
+        "category": { "label": "Account/Password" },
+        "priority": { "label": "P2" },
+        "language": "ko",
+        "known_request": { "playbook": "unlock", "version": 1, "slots": { "user": user } },
+        "ticket": {
+            "ticket_id": id, "subject": "unlock", "body": "비밀번호", "user": user,
+            "created_at": "2026-03-04T09:12:00+09:00", "requester": format!("{id}@example.com"),
+            "source": "portal", "n": 1.50,
+        },
+    })
+}
+
+fn said(outcome: &str, reason: Option<&str>) -> (String, Option<String>) {
+    (outcome.to_owned(), reason.map(str::to_owned))
+}
+
+#[test]
+fn a_request_is_carried_out_and_the_outcome_says_so() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("done", None));
+    let requests = world.runbook.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((&*requests[0].method, &*requests[0].path), ("POST", "/unlock/kim"));
+    assert_eq!(requests[0].body, r#"{"ticket":"T-1"}"#);
+    let event = &world.values("tickets.outcomes")[0];
+    assert_eq!(event["reply"], "kim 계정이 풀렸습니다.");
+    assert_eq!(event["idempotency_key"].as_str(), requests[0].key.as_deref());
+    assert!(world.values("tickets.routed").is_empty());
+    let saved = world.metrics.resolve.minutes_saved.with_label_values(&["unlock"]).get();
+    assert!((saved - 6.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_failed_request_goes_to_people_with_the_ticket_untouched() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Status(404)));
+    world.act("T-1");
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("handed_back", Some("failed")));
+    let routed = &world.values("tickets.routed")[0];
+    assert_eq!((&routed["outcome"], &routed["queue"]), (&json!("routed"), &json!("identity")));
+    assert_eq!(routed["handed_back"]["reason"], "failed");
+    let raw = world.cluster.committed("tickets.routed")[0].record.value.clone().unwrap();
+    assert!(String::from_utf8(raw).unwrap().contains(r#""n":1.5"#));
+}
+
+#[test]
+fn what_is_no_action_is_a_dead_letter() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.put("tickets.actions", "x", &json!({ "ticket_id": "x" }));
+    world.act("T-1");
+    world.run_until(1);
+    assert_eq!(world.values("tickets.dead").len(), 1);
+    assert_eq!(world.outcome("T-1"), said("done", None));
+}
+
+#[test]
+fn the_same_ticket_twice_is_acted_on_once_and_a_changed_one_goes_to_people() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.act("T-1");
+    world.run_until(2);
+    world.put("tickets.actions", "T-1", &action("T-1", "lee"));
+    world.act("T-1");
+    world.run_until(4);
+    let expected = [
+        said("done", None),
+        said("already_handled", None),
+        said("handed_back", Some("seen_before")),
+        said("already_handled", None),
+    ];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    assert_eq!(world.runbook.requests().len(), 1);
+}
+
+#[test]
+fn caps_send_the_rest_to_people() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.playbook = Cap { a_minute: 3, an_hour: 100 };
+    (0..10).for_each(|n| world.act(&format!("T-{n}")));
+    world.run_until(10);
+    let all = world.outcomes();
+    let done = all.values().filter(|o| o[0] == said("done", None)).count();
+    let capped =
+        all.values().filter(|o| o[0] == said("handed_back", Some("cap_playbook"))).count();
+    assert_eq!((done, capped), (3, 7));
+    assert_eq!(world.values("tickets.routed").len(), 7);
+}
+
+#[test]
+fn a_kill_switch_stops_all_calls_and_lifting_it_starts_them_again() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    let order = |on| Order { switch: Switch::Everything, on, by: String::from("ops"), at_ms: 1 };
+    world.controls.apply([order(false)]);
+    world.act("T-1");
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("handed_back", Some("killed")));
+    world.controls.apply([order(true)]);
+    world.act("T-2");
+    world.run_until(2);
+    assert_eq!(world.outcome("T-2"), said("done", None));
+    assert_eq!(world.runbook.requests().len(), 1);
+}
+
+#[test]
+fn a_playbook_that_fails_too_often_switches_itself_off_until_a_person_switches_it_on() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Status(404)));
+    world.limits.switch_off = SwitchOff { of: 10, at_least: 4, failures: 0.5, reopenings: 0.5 };
+    (0..8).for_each(|n| world.act(&format!("T-{n}")));
+    world.run_until(8);
+    world.act("T-8");
+    world.run_until(9);
+    assert_eq!(world.outcome("T-8"), said("handed_back", Some("switched_off")));
+    world.runbook.script(|_| Reply::Done);
+    let on = Order {
+        switch: Switch::Playbook(String::from("unlock")),
+        on: true,
+        by: String::from("ops"),
+        at_ms: jiff::Timestamp::now().as_millisecond() + 1,
+    };
+    world.controls.apply([on]);
+    world.act("T-9");
+    world.run_until(10);
+    assert_eq!(world.outcome("T-9"), said("done", None));
+}
+
+#[test]
+fn undo_takes_back_what_was_done_and_nothing_else() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    let undo = |id: &str| {
+        let mut order = action(id, "kim");
+        order["undo"] = json!({ "by": "ops" });
+        order
+    };
+    world.act("T-1");
+    world.run_until(1);
+    for id in ["T-1", "T-1", "T-2"] {
+        world.put("tickets.actions", id, &undo(id));
+    }
+    world.run_until(4);
+    let expected = [said("done", None), said("undone", None), said("not_undone", Some("failed"))];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    assert_eq!(world.outcome("T-2"), said("not_undone", Some("failed")));
+    let paths: Vec<_> = world.runbook.requests().into_iter().map(|r| r.path).collect();
+    assert_eq!(paths, ["/unlock/kim", "/lock/kim"]);
+}
+
+#[test]
+fn a_ticket_that_came_back_goes_to_people_once() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    for id in ["T-1", "T-1", "T-9"] {
+        world.put("tickets.feedback", id, &json!({ "ticket_id": id, "helped": false }));
+    }
+    world.run_until(4);
+    let expected = [
+        said("done", None),
+        said("handed_back", Some("not_helped")),
+        said("already_handled", None),
+    ];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    let routed = world.values("tickets.routed");
+    assert_eq!(routed.len(), 1);
+    assert_eq!(routed[0]["queue"], "identity");
+}
+
+fn fault() -> impl Strategy<Value = Option<Fault>> {
+    use triaged::log::AbortReason;
+    prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(Fault::CrashBeforeSend)),
+        1 => Just(Some(Fault::CrashAfterSend)),
+        1 => Just(Some(Fault::CrashBeforeCommit)),
+        1 => Just(Some(Fault::CrashAfterCommit)),
+        1 => Just(Some(Fault::AnswerLost)),
+        1 => Just(Some(Fault::Abort(AbortReason::Commit))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// At least once: one outcome a ticket, and one effect for each key.
+    #[test]
+    fn whatever_strikes_an_idempotent_runbook_acts_once(
+        faults in prop::collection::vec(fault(), 0..8),
+        tickets in 1..20_usize,
+    ) {
+        let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+        world.cluster.schedule(faults);
+        (0..tickets).for_each(|n| world.act(&format!("T-{n}")));
+        world.run_until(tickets);
+        prop_assert_eq!(world.outcomes().len(), tickets);
+        for of in world.outcomes().values() {
+            prop_assert_eq!(of, &[said("done", None)]);
+        }
+        prop_assert_eq!(world.runbook.acted().len(), tickets);
+    }
+
+    /// At most once: never a second call, and every ticket whose call is not known goes to people.
+    #[test]
+    fn whatever_strikes_an_at_most_once_runbook_is_called_at_most_once(
+        faults in prop::collection::vec(fault(), 0..8),
+        tickets in 1..20_usize,
+    ) {
+        let world = World::new("at-most-once", Runbook::start(|_| Reply::Done));
+        world.cluster.schedule(faults);
+        (0..tickets).for_each(|n| world.act(&format!("T-{n}")));
+        world.run_until(tickets);
+        let outcomes = world.outcomes();
+        prop_assert_eq!(outcomes.len(), tickets);
+        let mut people = 0;
+        for of in outcomes.values() {
+            prop_assert_eq!(of.len(), 1);
+            people += usize::from(of[0].0 != "done");
+        }
+        prop_assert_eq!(world.values("tickets.routed").len(), people);
+        let acted = world.runbook.acted();
+        prop_assert!(acted.values().all(|calls| *calls == 1), "{:?}", acted);
+        prop_assert!(acted.len() >= tickets - people);
+    }
+}
