@@ -25,5 +25,7 @@ pub mod playbook_dir;
 pub mod resolve;
 pub mod service;
 pub mod stage;
+pub mod topics;
 pub mod train;
 pub mod triage;
+pub mod undo;

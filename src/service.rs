@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::resolver::Resolver;
+use crate::admin::control::Control;
 use crate::admin::{Admin, AdminLimits, Phase, Thresholds};
 use crate::bundle;
 use crate::config::{Config, KafkaConfig, LogConfig};
@@ -39,7 +40,7 @@ pub enum ServiceError {
     Mismatch(Vec<Mismatch>),
     #[error("the playbooks cannot be used:\n{0}")]
     Playbooks(#[from] FolderError),
-    #[error("cannot listen on {listen} for metrics and health: {source}")]
+    #[error("cannot listen on {listen}: {source}")]
     Admin { listen: String, source: std::io::Error },
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -77,6 +78,7 @@ fn requests(config: &Config) -> Result<Option<Arc<Requests>>, ServiceError> {
 /// A running service.
 pub struct Service {
     admin: Admin,
+    control: Option<Control>,
     workers: Vec<thread::JoinHandle<Result<(), LogError>>>,
     stop: Stop,
     grace: Duration,
@@ -115,6 +117,18 @@ impl Service {
             workers,
             "started"
         );
+        let control = match &config.control.token_file {
+            Some(token_file) => {
+                let playbooks = playbook_ids(&triage);
+                let control =
+                    Control::start(config, token_file.clone(), playbooks, Arc::clone(&metrics));
+                Some(control.map_err(|source| ServiceError::Admin {
+                    listen: config.control.listen.to_string(),
+                    source,
+                })?)
+            }
+            None => None,
+        };
         let mut handles = Vec::new();
         for (worker, health) in healths.into_iter().enumerate() {
             let (config, triage, metrics) =
@@ -135,7 +149,12 @@ impl Service {
         }
         let workers = handles;
         admin.phase(Phase::Serving);
-        Ok(Self { admin, workers, stop, grace: config.grace })
+        Ok(Self { admin, control, workers, stop, grace: config.grace })
+    }
+
+    /// Where people's orders are taken, if anywhere.
+    pub fn control_addr(&self) -> Option<std::net::SocketAddr> {
+        self.control.as_ref().map(Control::local_addr)
     }
 
     /// Where metrics and health are served.
@@ -186,9 +205,7 @@ fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metri
         topics: topics(config),
         malformed: Malformed::REASONS.to_vec(),
         masks: mask_kinds(),
-        playbooks: triage.playbooks().map_or_else(Vec::new, |p| {
-            p.library.iter().map(|playbook| playbook.id.clone()).collect()
-        }),
+        playbooks: playbook_ids(triage),
         hosts: config.resolve.calls.hosts.iter().map(AllowedHost::label).collect(),
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
     };
@@ -196,6 +213,11 @@ fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metri
     let model = triage.model();
     metrics.model_info.with_label_values(&[model.id.as_str(), &model.version]).set(1);
     Ok(metrics)
+}
+
+fn playbook_ids(triage: &Triage) -> Vec<String> {
+    let playbooks = triage.playbooks().into_iter().flat_map(|p| p.library.iter());
+    playbooks.map(|playbook| playbook.id.clone()).collect()
 }
 
 /// Every topic that this process reads in a group.

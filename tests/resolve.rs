@@ -73,8 +73,10 @@ fn library(port: u16, delivery: &str) -> Arc<Library> {
         "#
     );
     let files = [TextFile { name: String::from("unlock.toml"), text }];
-    let approval =
-        Approval { approver: String::from("board@example.com"), until: jiff::civil::date(9999, 1, 1) };
+    let approval = Approval {
+        approver: String::from("board@example.com"),
+        until: jiff::civil::date(9999, 1, 1),
+    };
     let today = jiff::civil::date(2026, 1, 1);
     let (file, lock) = approve(&files, None, "unlock", &approval, today).expect("an approval");
     Arc::new(Library::read(&[file], Some(&lock)).expect("a playbook"))
@@ -125,7 +127,8 @@ impl World {
         let loopback = "127.0.0.0/8".parse().expect("a network");
         settings.addresses = AddressFilter::new(vec![loopback]).expect("a filter");
         // Not what these tests are about.
-        settings.breaker = BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
+        settings.breaker =
+            BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
         settings.retries.attempts = 1;
         let topic = |name: &str| Arc::<str>::from(name);
         Resolve::new(
@@ -289,8 +292,7 @@ fn caps_send_the_rest_to_people() {
     world.run_until(10);
     let all = world.outcomes();
     let done = all.values().filter(|o| o[0] == said("done", None)).count();
-    let capped =
-        all.values().filter(|o| o[0] == said("handed_back", Some("cap_playbook"))).count();
+    let capped = all.values().filter(|o| o[0] == said("handed_back", Some("cap_playbook"))).count();
     assert_eq!((done, capped), (3, 7));
     assert_eq!(world.values("tickets.routed").len(), 7);
 }

@@ -1,6 +1,7 @@
 //! The admin endpoint: `/metrics` for Prometheus, `/livez` and `/readyz` for the orchestrator.
 //! It has a thread of its own, so that nothing a client does can hold up a worker.
 
+pub mod control;
 mod report;
 
 use std::collections::VecDeque;
@@ -69,12 +70,58 @@ impl Shared {
     }
 }
 
-/// The running endpoint; dropping it closes every connection.
-pub struct Admin {
+/// An HTTP listener with a thread of its own; dropping it closes every connection.
+struct Listener {
     local_addr: SocketAddr,
-    shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    fn start(
+        name: &'static str,
+        listener: TcpListener,
+        router: Router,
+        limits: AdminLimits,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let local_addr = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    result = serve(listener, router, limits) => {
+                        if let Err(error) = result {
+                            tracing::error!(%error, name, "endpoint ended");
+                        }
+                    }
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { local_addr, stop: Some(stop), thread: Some(thread) })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread was its own; there is nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The running endpoint.
+pub struct Admin {
+    listener: Listener,
+    shared: Arc<Shared>,
 }
 
 impl Admin {
@@ -88,51 +135,25 @@ impl Admin {
         workers: Vec<Arc<WorkerHealth>>,
         limits: AdminLimits,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        let local_addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             metrics,
             workers,
             thresholds: limits.thresholds,
             phase: RwLock::new(Phase::Starting),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
         let router = router(Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    result = serve(listener, router, limits) => {
-                        if let Err(error) = result {
-                            tracing::error!(%error, "admin endpoint ended");
-                        }
-                    }
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        Ok(Self { local_addr, shared, stop: Some(stop), thread: Some(thread) })
+        let listener = Listener::start("admin", TcpListener::bind(addr)?, router, limits)?;
+        Ok(Self { listener, shared })
     }
 
     /// Where it listens, with the port that was chosen for port 0.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.listener.local_addr()
     }
 
     /// Tells `/readyz` where the process is.
     pub fn phase(&self, phase: Phase) {
         *self.shared.phase.write().unwrap_or_else(PoisonError::into_inner) = phase;
-    }
-}
-
-impl Drop for Admin {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread was its own; there is nothing left to stop.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod schema;
 mod show;
 mod simulate;
 mod topics;
+mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
     /// What can be done with models that are there
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Orders that what playbooks did be taken back
+    Undo(undo::UndoArgs),
     /// Prints the JSON Schema of tickets or decisions
     Schema(schema::SchemaArgs),
 }
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => model::evaluate(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Model(ModelCommand::Compare(args)) => compare::compare(&args),
+        Command::Undo(args) => undo::undo(&args),
         Command::Schema(args) => schema::schema(&args),
     };
     match result {

@@ -5,21 +5,14 @@ use std::io::{self, BufRead, BufReader, Write as _, stdin, stdout};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{ConfigArgs, logging};
-use crate::config::LogConfig;
-use crate::health::Stop;
-use crate::log::embedded::Store;
-use crate::log::kafka::tool::{self, Tail};
 use crate::log::{NewRecord, Record};
-use crate::service;
-
-/// Records that are written together.
-const CHUNK: usize = 500;
+use crate::topics;
 
 #[derive(Args)]
 pub struct PutArgs {
@@ -51,27 +44,7 @@ pub fn put(args: &PutArgs) -> Result<()> {
             None
         }
     });
-    let written = match &config.log {
-        LogConfig::Embedded(embedded) => {
-            let store = Store::open(&embedded.dir)?;
-            let mut written = 0;
-            loop {
-                let chunk: Vec<NewRecord> = records.by_ref().take(CHUNK).collect();
-                if chunk.is_empty() {
-                    break written;
-                }
-                store.put(&args.topic, &chunk)?;
-                written += chunk.len() as u64;
-            }
-        }
-        LogConfig::Kafka(kafka) => {
-            let put = tool::put(&service::kafka_settings(kafka, 0), &args.topic, records)?;
-            if let Some(error) = put.error {
-                bail!("{} records written, {} failed: {error}", put.written, put.failed);
-            }
-            put.written
-        }
-    };
+    let written = topics::put(&config, &args.topic, &mut records)?;
     eprintln!("{written} records written to {}", args.topic);
     match unreadable {
         Some(error) => Err(error).with_context(|| format!("cannot read {from} any further")),
@@ -133,18 +106,7 @@ pub fn tail(args: &TailArgs) -> Result<()> {
         }
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let stop = Stop::new();
-    match &config.log {
-        LogConfig::Embedded(embedded) => {
-            let follow = args.follow.then_some(&stop);
-            Store::open_existing(&embedded.dir)?.tail(&args.topic, 0, follow, each)?;
-        }
-        LogConfig::Kafka(kafka) => {
-            let what = Tail { from_beginning: true, follow: args.follow, max: None };
-            let settings = service::kafka_settings(kafka, 0);
-            tool::tail(&settings, &args.topic, what, &stop, each)?;
-        }
-    }
+    topics::read(&config, &args.topic, args.follow, each)?;
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(()),

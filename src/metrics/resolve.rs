@@ -29,6 +29,7 @@ pub struct ResolveMetrics {
     pub playbook_off: IntGaugeVec,
     pub resolution_seconds: Histogram,
     pub minutes_saved: CounterVec,
+    pub control_calls: IntCounterVec,
 }
 
 impl ResolveMetrics {
@@ -88,6 +89,11 @@ impl ResolveMetrics {
                 ),
                 &["playbook"],
             ))?,
+            control_calls: make.counters(
+                "triaged_control_calls_total",
+                "Calls of the control endpoint, by order and result.",
+                &["call", "result"],
+            )?,
         })
     }
 
@@ -101,6 +107,11 @@ impl ResolveMetrics {
             }
             self.playbook_off.with_label_values(&[playbook]);
             self.minutes_saved.with_label_values(&[playbook]);
+        }
+        for call in ["kill", "resume", "off", "on", "undo"] {
+            for result in ["done", "refused", "bad", "failed"] {
+                self.control_calls.with_label_values(&[call, result]);
+            }
         }
         for host in hosts {
             self.call_seconds.with_label_values(&[host]);

@@ -1,0 +1,83 @@
+//! Records in and out of the configured log by hand: no group, no positions.
+
+use std::ops::ControlFlow;
+
+use crate::config::{Config, LogConfig};
+use crate::health::Stop;
+use crate::log::embedded::{Store, StoreError};
+use crate::log::kafka::tool::{self, Tail, ToolError};
+use crate::log::{NewRecord, Record};
+use crate::service;
+
+/// Records that are written together.
+const CHUNK: usize = 500;
+
+/// Why records could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Kafka(#[from] ToolError),
+    #[error("{written} records written, {failed} failed: {error}")]
+    Partly { written: u64, failed: u64, error: String },
+}
+
+/// Writes records to a topic; how many there were.
+///
+/// # Errors
+/// [`TopicError`] if not all could be written.
+pub fn put(
+    config: &Config,
+    topic: &str,
+    records: impl IntoIterator<Item = NewRecord>,
+) -> Result<u64, TopicError> {
+    match &config.log {
+        LogConfig::Embedded(embedded) => {
+            let store = Store::open(&embedded.dir)?;
+            let (mut written, mut records) = (0, records.into_iter());
+            loop {
+                let chunk: Vec<NewRecord> = records.by_ref().take(CHUNK).collect();
+                if chunk.is_empty() {
+                    return Ok(written);
+                }
+                store.put(topic, &chunk)?;
+                written += chunk.len() as u64;
+            }
+        }
+        LogConfig::Kafka(kafka) => {
+            let put = tool::put(&service::kafka_settings(kafka, 0), topic, records)?;
+            match put.error {
+                Some(error) => {
+                    Err(TopicError::Partly { written: put.written, failed: put.failed, error })
+                }
+                None => Ok(put.written),
+            }
+        }
+    }
+}
+
+/// Hands every committed record of a topic to `each`, from the beginning until the end, a break,
+/// or, with `follow`, without end.
+///
+/// # Errors
+/// [`TopicError`] if the topic cannot be read.
+pub fn read(
+    config: &Config,
+    topic: &str,
+    follow: bool,
+    each: impl FnMut(Record) -> ControlFlow<()>,
+) -> Result<(), TopicError> {
+    let stop = Stop::new();
+    match &config.log {
+        LogConfig::Embedded(embedded) => {
+            let follow = follow.then_some(&stop);
+            Store::open_existing(&embedded.dir)?.tail(topic, 0, follow, each)?;
+        }
+        LogConfig::Kafka(kafka) => {
+            let what = Tail { from_beginning: true, follow, max: None };
+            tool::tail(&service::kafka_settings(kafka, 0), topic, what, &stop, each)?;
+        }
+    }
+    Ok(())
+}
