@@ -78,7 +78,11 @@ fn triage_desk_and_playbook_know_nothing_of_the_world() {
 
 #[test]
 fn the_log_knows_nothing_of_triage() {
-    let found = naming(&["src/log"], &[], &["crate::triage", "crate::desk", "crate::playbook", "crate::stage"]);
+    let found = naming(
+        &["src/log"],
+        &[],
+        &["crate::triage", "crate::desk", "crate::playbook", "crate::stage"],
+    );
     assert_none("a log moves bytes, it does not judge them", &found);
 }
 

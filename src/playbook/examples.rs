@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::Playbook;
 use super::fields::{self, Fields};
 use super::matching::{Known, MatchedBy};
 use super::problem::Found;
 use super::slots::{Slot, SlotValue, Slots};
 use super::view::{Facts, TicketView, example_json};
-use super::Playbook;
 
 /// A made-up ticket, and for an example the slots that have to be found in it.
 #[derive(Clone, Debug)]
@@ -31,8 +31,12 @@ pub type Recognise<'a> = dyn Fn(&str, &str) -> Option<Known> + 'a;
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be; `detail` says what was found, or what held the ticket back.
-    Ok { detail: String },
-    Failed { detail: String },
+    Ok {
+        detail: String,
+    },
+    Failed {
+        detail: String,
+    },
     /// It takes the known-request model to tell, and none was given.
     NeedsModel,
 }

@@ -99,7 +99,8 @@ fn range(path: &str, value: &Value, found: &mut Found<'_>) -> Option<RangeInclus
     };
     match (low, high) {
         (Some(low), Some(high)) if (200..=599).contains(&low) && (low..=599).contains(&high) => {
-            if (300..=399).contains(&low) || (300..=399).contains(&high) || low < 300 && high > 399 {
+            if (300..=399).contains(&low) || (300..=399).contains(&high) || low < 300 && high > 399
+            {
                 found.add(path, "must not take in 300 to 399: redirects are never followed");
             }
             Some(low..=high)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lock::{self, Lock, LOCK_FILE};
+use super::lock::{self, LOCK_FILE, Lock};
 use super::{Playbook, Problem, Problems, read};
 
 /// A file's name and text.

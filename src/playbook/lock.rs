@@ -16,7 +16,8 @@ use super::{Library, Problem, Problems, TextFile};
 /// The lock's file name in a playbook folder.
 pub const LOCK_FILE: &str = "playbooks.lock";
 
-const HEAD: &str = "# Written by `triaged approve`: what was approved, by whom, until when. Not to be edited.\n";
+const HEAD: &str =
+    "# Written by `triaged approve`: what was approved, by whom, until when. Not to be edited.\n";
 
 /// Who approved, and the last day on which it may run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -230,8 +230,14 @@ mod tests {
 
     fn by(matching: &Match, text: &str, known: Option<(&str, f64, f64)>) -> Option<MatchedBy> {
         let json = serde_json::Value::Null;
-        let ticket =
-            TicketView { id: "1", subject: "", body: text, source: "portal", language: "en", json: &json };
+        let ticket = TicketView {
+            id: "1",
+            subject: "",
+            body: text,
+            source: "portal",
+            language: "en",
+            json: &json,
+        };
         let known = known.map(|(request, confidence, margin)| Known {
             request: request.to_owned(),
             confidence,

@@ -28,7 +28,7 @@ use jiff::civil::Date;
 pub use examples::{Example, Recognise, Tried, Verdict, tried};
 pub use expect::{Condition, Expect, Test};
 pub use library::{Library, TextFile};
-pub use lock::{Approval, Locked, LOCK_FILE, Refused, approve};
+pub use lock::{Approval, LOCK_FILE, Locked, Refused, approve};
 pub use matching::{Known, Match, MatchedBy, Rule};
 pub use preconditions::Preconditions;
 pub use problem::{Problem, Problems};
@@ -180,11 +180,7 @@ impl Playbook {
 
     /// # Errors
     /// The first precondition that does not hold.
-    pub fn preconditions(
-        &self,
-        ticket: &TicketView<'_>,
-        facts: &Facts<'_>,
-    ) -> Result<(), Unmet> {
+    pub fn preconditions(&self, ticket: &TicketView<'_>, facts: &Facts<'_>) -> Result<(), Unmet> {
         self.preconditions.hold(ticket, facts)
     }
 
@@ -204,11 +200,8 @@ impl Playbook {
             Undo::Step(step) => Some(&**step),
             Undo::Irreversible(_) => None,
         };
-        let beside = [
-            self.unchanged.as_ref().map(|u| &u.step),
-            self.verify.as_ref().map(|v| &v.step),
-            undo,
-        ];
+        let beside =
+            [self.unchanged.as_ref().map(|u| &u.step), self.verify.as_ref().map(|v| &v.step), undo];
         self.steps.iter().chain(beside.into_iter().flatten())
     }
 }

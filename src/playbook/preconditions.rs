@@ -127,8 +127,14 @@ mod tests {
     #[test]
     fn each_condition_can_hold_and_fail() {
         let json = json!({"created_at": "2026-03-04T09:00:00Z", "vip": false, "gone": null});
-        let ticket =
-            TicketView { id: "1", subject: "", body: "", source: "Chat", language: "ko", json: &json };
+        let ticket = TicketView {
+            id: "1",
+            subject: "",
+            body: "",
+            source: "Chat",
+            language: "ko",
+            json: &json,
+        };
         let priorities: Vec<Arc<str>> = ["P1", "P2", "P3"].map(Arc::from).to_vec();
         let now = "2026-03-04T09:30:00Z".parse().ok();
         let category = Some("Account/Locked");

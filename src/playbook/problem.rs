@@ -12,11 +12,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(
-        file: impl Into<String>,
-        path: impl Into<String>,
-        what: impl Into<String>,
-    ) -> Self {
+    pub fn new(file: impl Into<String>, path: impl Into<String>, what: impl Into<String>) -> Self {
         Self { file: file.into(), path: path.into(), what: what.into() }
     }
 }

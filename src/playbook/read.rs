@@ -9,7 +9,9 @@ use super::fields::{self, Fields};
 use super::lock::{Approval, digest};
 use super::problem::Found;
 use super::template::{Allowed, Template};
-use super::{Delivery, Mode, Playbook, Problem, Undo, examples, matching, preconditions, slots, step};
+use super::{
+    Delivery, Mode, Playbook, Problem, Undo, examples, matching, preconditions, slots, step,
+};
 
 /// Reads one file. `file` is its name, for problems.
 ///
@@ -33,18 +35,14 @@ pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Problem>>
     }
 }
 
-fn fill(
-    file: &str,
-    digest: String,
-    mut table: Fields,
-    found: &mut Found<'_>,
-) -> Option<Playbook> {
+fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) -> Option<Playbook> {
     let id = table.text("id", found);
     fields::name("id", &id, found);
     let version = whole_version(&mut table, found);
     let title = table.text("title", found);
     let owner = table.text("owner", found);
-    let mode = one_of(&mut table, "mode", &[Mode::DryRun, Mode::Suggest, Mode::Live], Mode::as_str, found);
+    let mode =
+        one_of(&mut table, "mode", &[Mode::DryRun, Mode::Suggest, Mode::Live], Mode::as_str, found);
     let deliveries = [Delivery::AtLeastOnce, Delivery::AtMostOnce];
     let delivery = one_of(&mut table, "delivery", &deliveries, Delivery::as_str, found);
     let minutes_saved = minutes(&mut table, found);

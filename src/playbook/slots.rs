@@ -15,8 +15,7 @@ use super::view::TicketView;
 /// The longest value of a slot, in characters.
 pub const MAX_CHARS: usize = 128;
 
-const HOSTNAME: &str =
-    r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){0,2}";
+const HOSTNAME: &str = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){0,2}";
 const EMAIL: &str = r"[a-zA-Z0-9._%+-]{1,60}@[a-zA-Z0-9-]{1,30}(\.[a-zA-Z0-9-]{1,20}){1,3}";
 const INTEGER: &str = "-?[0-9]{1,18}";
 
@@ -54,7 +53,9 @@ enum From {
 }
 
 /// A slot's value. An integer is written as a number into bodies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(untagged)]
 pub enum SlotValue {
     Integer(i64),
@@ -170,9 +171,7 @@ impl Slot {
                 text
             };
             let several = each_whole(text, &self.begin, |candidate| match self.value(candidate) {
-                Some(value) => {
-                    only.get_or_insert_with(|| value.clone()) == &value
-                }
+                Some(value) => only.get_or_insert_with(|| value.clone()) == &value,
                 None => true,
             });
             if several.is_err() {

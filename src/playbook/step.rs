@@ -33,6 +33,11 @@ impl Method {
         }
     }
 
+    /// Whether a request asks only, so that asking again changes nothing (RFC 9110, 9.2.1).
+    pub fn is_safe(self) -> bool {
+        self == Self::Get
+    }
+
     fn named(text: &str) -> Option<Self> {
         let all = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
         all.into_iter().find(|method| method.as_str() == text)
@@ -128,8 +133,7 @@ impl Unchanged {
     /// What differs.
     pub fn holds(&self, status: u16, body: &[u8], ticket: &TicketView<'_>) -> Result<(), Unmet> {
         self.step.expect.holds(status, body)?;
-        let answer: serde_json::Value =
-            serde_json::from_slice(body).map_err(|_| Unmet::NotJson)?;
+        let answer: serde_json::Value = serde_json::from_slice(body).map_err(|_| Unmet::NotJson)?;
         for (answered, at) in &self.same {
             let now = answer.pointer(answered).filter(|v| !v.is_null());
             if now.is_none() || now != ticket.at(at) {

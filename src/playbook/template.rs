@@ -98,10 +98,16 @@ impl Allowed<'_> {
                         let slots = self.slots.iter().map(|s| format!("slot.{}", s.name));
                         let others = ["playbook.id", "idempotency_key"].map(str::to_owned);
                         let others = others.into_iter().filter(|_| !self.reply);
-                        let known: Vec<String> =
-                            ["ticket.id".to_owned()].into_iter().chain(others).chain(slots).collect();
+                        let known: Vec<String> = ["ticket.id".to_owned()]
+                            .into_iter()
+                            .chain(others)
+                            .chain(slots)
+                            .collect();
                         let known = known.join(", ");
-                        found.add(path, format!("{{{{{name}}}}} is nothing to fill in; there are {known}"));
+                        found.add(
+                            path,
+                            format!("{{{{{name}}}}} is nothing to fill in; there are {known}"),
+                        );
                         return None;
                     }
                 }

@@ -62,13 +62,8 @@ impl UrlTemplate {
             }
             query.push((name.to_owned(), Piece::read(path, value, allowed, found)?));
         }
-        let template = Self {
-            origin: text[..end].to_owned(),
-            host: String::new(),
-            port: 0,
-            segments,
-            query,
-        };
+        let template =
+            Self { origin: text[..end].to_owned(), host: String::new(), port: 0, segments, query };
         template.in_normal_form(path, found)
     }
 
