@@ -147,9 +147,9 @@ fn the_page_works_as_written() {
             (Some("triaged"), Some(command)) if ours.contains(&command) => {}
             (Some("sed"), _) => {
                 // What the page has a person change in the file, by hand or like this.
-                let status = std::process::Command::new("sh").arg("-c").arg(line);
-                let status = { status }.current_dir(dir.path()).status().expect("sed");
-                assert!(status.success(), "{line}");
+                let mut shell = std::process::Command::new("sh");
+                let shell = shell.arg("-c").arg(line).current_dir(dir.path());
+                assert!(shell.status().expect("sed").success(), "{line}");
                 continue;
             }
             _ => continue,
