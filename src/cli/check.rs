@@ -1,16 +1,27 @@
 //! `triaged check`: would the daemon start with these settings? Touches no network.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::Args;
 
-use super::ConfigArgs;
+use super::{ConfigArgs, playbooks};
 use crate::config::LogConfig;
 use crate::service;
 use crate::triage::model::Target;
 
-pub fn check(args: &ConfigArgs) -> Result<()> {
-    let config = args.load()?;
+#[derive(Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// A folder with playbooks to check as well
+    #[arg(long, value_name = "DIR")]
+    playbooks: Option<PathBuf>,
+}
+
+pub fn check(args: &CheckArgs) -> Result<()> {
+    let config = args.config.load()?;
     let triage = service::triage(&config)?;
     let model = triage.model();
     let categories = model.head(Target::Category).map_or(0, |head| head.labels.len());
@@ -26,6 +37,9 @@ pub fn check(args: &ConfigArgs) -> Result<()> {
     writeln!(out, "model     {} {}, {categories} categories", model.version, model.id.as_str())?;
     writeln!(out, "queues    {}", queues.join(", "))?;
     writeln!(out, "matrix    {}", config.policy.matrix.name)?;
+    if let Some(dir) = &args.playbooks {
+        playbooks::standing(&mut out, dir)?;
+    }
     writeln!(out, "ok: every category of the model is covered by a rule")?;
     Ok(())
 }

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod logging;
 mod model;
+mod playbooks;
 mod progress;
 mod run;
 mod schema;
@@ -48,7 +49,11 @@ enum Command {
     /// Shows one ticket's decision with every word's weight
     Explain(explain::ExplainArgs),
     /// Checks the configuration, the model and how they fit; touches no network
-    Check(ConfigArgs),
+    Check(check::CheckArgs),
+    /// Tries playbooks against their examples and counter-examples; calls nothing
+    Test(playbooks::TestArgs),
+    /// Approves a playbook until a day, if its examples pass
+    Approve(playbooks::ApproveArgs),
     /// Trains a model from labelled tickets
     Train(model::TrainArgs),
     /// Measures a model on labelled tickets
@@ -118,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Classify(args) => classify::classify(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => playbooks::test(&args),
+        Command::Approve(args) => playbooks::approve(&args),
         Command::Train(args) => model::train(&args),
         Command::Evaluate(args) => model::evaluate(&args),
         Command::Simulate(args) => simulate::simulate(&args),

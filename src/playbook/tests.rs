@@ -1,1 +1,325 @@
+use super::*;
 
+const GOOD: &str = r#"
+id = "unlock_account"
+version = 1
+title = "Unlock an account"
+owner = "identity@example.com"
+minutes_saved = 6
+fallback_queue = "Service desk"
+
+[match]
+rules = [{ all_words = ["unlock"], none_words = ["not"] }]
+
+[slots.user]
+pattern = '[a-z]{2,20}\.[a-z]{2,20}'
+from = ["/custom/user_id", "text"]
+
+[slots.room]
+type = "integer"
+required = false
+from = ["/custom/room"]
+
+[[steps]]
+name = "unlock"
+method = "POST"
+url = "https://runbooks.example.com/accounts/{{slot.user}}/unlock?ticket={{ticket.id}}"
+headers = { x-team = "desk" }
+credential = "runbooks"
+body = { user = "{{slot.user}}", room = "{{slot.room}}", why = "{{playbook.id}}: {{ticket.id}}", n = [1, true] }
+
+[undo]
+method = "POST"
+url = "https://runbooks.example.com/accounts/{{slot.user}}/lock"
+
+[reply]
+en = "{{slot.user}} can sign in again ({{ticket.id}})."
+ko = "{{slot.user}} 계정이 풀렸습니다."
+
+[[examples]]
+subject = "unlock kim.minji"
+expect = { user = "kim.minji" }
+
+[[counter_examples]]
+subject = "do not unlock kim.minji"
+"#;
+
+fn file(name: &str, text: &str) -> TextFile {
+    TextFile { name: name.to_owned(), text: text.to_owned() }
+}
+
+fn library(text: &str, lock: Option<&str>) -> Result<Library, Problems> {
+    Library::read(&[file("a.toml", text)], lock)
+}
+
+fn playbook() -> Playbook {
+    library(GOOD, None).expect("a playbook").get("unlock_account").expect("it").clone()
+}
+
+fn day(text: &str) -> Date {
+    text.parse().expect("a date")
+}
+
+fn slots(user: &str) -> Slots {
+    Slots::from([("user".to_owned(), SlotValue::Text(user.to_owned()))])
+}
+
+fn values<'a>(ticket_id: &'a str, slots: &'a Slots) -> Values<'a> {
+    Values { ticket_id, playbook_id: "unlock_account", idempotency_key: "k-1", slots }
+}
+
+/// The problems of the good playbook with one thing changed.
+fn problems(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    let text = GOOD.replacen(from, to, 1);
+    library(&text, None).expect_err(&text).to_string()
+}
+
+#[test]
+fn a_playbook_is_read_with_its_defaults() {
+    let playbook = playbook();
+    assert_eq!((playbook.mode, playbook.delivery), (Mode::DryRun, Delivery::AtLeastOnce));
+    assert_eq!(playbook.steps[0].timeout.as_secs(), 10);
+    assert_eq!(playbook.steps[0].expect, Expect::default());
+    assert_eq!(playbook.standing(day("2026-01-01")), Standing::Unapproved);
+    let tried = tried(&playbook, None);
+    assert_eq!(tried.len(), 2);
+    assert!(tried.iter().all(|t| matches!(t.verdict, Verdict::Ok { .. })), "{tried:?}");
+}
+
+#[test]
+fn a_call_is_data() {
+    let slots = slots("kim.minji");
+    let call = playbook().steps[0].call(&values("T 1/ü", &slots)).expect("a call");
+    assert_eq!(
+        call.url,
+        "https://runbooks.example.com/accounts/kim.minji/unlock?ticket=T%201%2F%C3%BC"
+    );
+    assert_eq!(
+        (call.method, call.host.as_str(), call.port),
+        (Method::Post, "runbooks.example.com", 443)
+    );
+    let body: serde_json::Value =
+        serde_json::from_slice(&call.body.expect("a body")).expect("JSON");
+    let expected = serde_json::json!({
+        "user": "kim.minji", "room": null, "why": "unlock_account: T 1/ü", "n": [1, true],
+    });
+    assert_eq!(body, expected);
+    assert!(call.headers.contains(&("content-type".to_owned(), "application/json".to_owned())));
+    assert_eq!(call.credential.as_deref(), Some("runbooks"));
+    let mut with_room = slots.clone();
+    with_room.insert("room".to_owned(), SlotValue::Integer(42));
+    let call = playbook().steps[0].call(&values("T", &with_room)).expect("a call");
+    let body: serde_json::Value =
+        serde_json::from_slice(&call.body.expect("a body")).expect("JSON");
+    assert_eq!(body["room"], 42);
+}
+
+#[test]
+fn a_value_that_would_climb_is_no_path_segment() {
+    for user in ["", ".", "..", "../x", "a/..", "..\\x", "a\r\nb"] {
+        let slots = slots(user);
+        let call = playbook().steps[0].call(&values("T", &slots));
+        assert_eq!(call, Err(Unfit::Path("slot.user".to_owned())), "{user:?}");
+    }
+    let none = Slots::new();
+    let call = playbook().steps[0].call(&values("T", &none));
+    assert_eq!(call, Err(Unfit::NoValue("slot.user".to_owned())));
+}
+
+#[test]
+fn replies_fall_back_to_english() {
+    let (playbook, slots) = (playbook(), slots("kim.minji"));
+    let reply = |language| playbook.reply(language, &values("T-1", &slots)).expect("a reply");
+    assert_eq!(reply("ko-KR"), "kim.minji 계정이 풀렸습니다.");
+    assert_eq!(reply("de"), "kim.minji can sign in again (T-1).");
+}
+
+#[test]
+fn values_from_elsewhere_are_checked_again() {
+    let playbook = playbook();
+    assert!(playbook.takes(&slots("kim.minji")));
+    for user in ["kim", "kim.minji/../x", ""] {
+        assert!(!playbook.takes(&slots(user)), "{user}");
+    }
+    assert!(!playbook.takes(&Slots::new()));
+    let mut more = slots("kim.minji");
+    more.insert("host".to_owned(), SlotValue::Integer(1));
+    assert!(!playbook.takes(&more));
+}
+
+#[test]
+fn every_wrong_thing_is_named_with_its_path() {
+    for (from, to, says) in [
+        ("version = 1", "version = 0", "a.toml: version: must be at least 1"),
+        ("minutes_saved = 6", "minutes = 6", "minutes: is not a key here"),
+        ("id = \"unlock_account\"", "id = \"Unlock account\"", "id: must be 1 to 64"),
+        ("https://", "ftp://", "steps[0].url: must begin with https"),
+        ("runbooks.example.com/acc", "{{slot.user}}.example.com/acc", "name the host literally"),
+        ("https://runbooks", "https://u:p@runbooks", "no user, no password"),
+        ("runbooks.example.com/acc", "RUNBOOKS.example.com/acc", "normal form"),
+        ("runbooks.example.com/acc", "runbooks.example.com:443/acc", "normal form"),
+        ("runbooks.example.com/acc", "runbooks.example.com/x/../acc", "normal form"),
+        ("runbooks.example.com/acc", "runbooks.example.com/%2e/acc", "normal form"),
+        ("runbooks.example.com/acc", "runbooks.example.com\\\\acc", "steps[0].url"),
+        ("/{{slot.user}}/unlock", "/u-{{slot.user}}/unlock", "whole path segment"),
+        ("ticket={{ticket.id}}", "{{ticket.id}}=1", "literal names in its query"),
+        ("ticket={{ticket.id}}", "ticket=a#b", "fragment"),
+        ("{{ticket.id}}\"", "{{ticket.subject}}\"", "is nothing to fill in"),
+        ("/{{slot.user}}/unlock", "/{{slot.room}}/unlock", "names an optional slot"),
+        ("x-team = \"desk\"", "x-team = \"{{slot.user}}\"", "headers.x-team: must be literal"),
+        ("x-team = \"desk\"", "Host = \"desk\"", "headers.Host: is set by the caller"),
+        ("x-team = \"desk\"", "x-team = \"a\\nb\"", "visible ASCII"),
+        ("x-team", "\"x team\"", "is no header name"),
+        ("user = \"{{slot.user}}\",", "\"{{slot.user}}\" = 1,", "only values are filled in"),
+        ("method = \"POST\"", "method = \"TRACE\"", "steps[0].method: must be GET"),
+        ("method = \"POST\"", "method = \"GET\"", "GET has no body"),
+        ("[undo]", "irreversible = \"no\"\n[undo_]", "undo_"),
+        ("ko = ", "xx-y = ", "reply.xx-y: must be a language"),
+        ("en = \"{{slot.user}}", "en = \"{{idempotency_key}}", "is nothing to fill in"),
+        ("expect = { user", "expect = { usr", "examples[0].expect.usr: is no slot"),
+        ("[[counter_examples]]\nsubject", "[[counter_examples]]\nsubjekt", "subjekt: is not a key"),
+        ("owner = \"identity@example.com\"", "owner = ''", "owner: must not be empty"),
+        ("{{ticket.id}})", "{{ticket.id)", "{{ without }}"),
+    ] {
+        let found = problems(from, to);
+        assert!(found.contains(says), "{to}: {found}");
+    }
+    let text = GOOD.replacen("[undo]", "[other]", 1).replace("version = 1\n", "");
+    let found = library(&text, None).expect_err("problems").to_string();
+    for says in ["version: is missing", "undo: is missing", "other: is not a key"] {
+        assert!(found.contains(says), "{found}");
+    }
+}
+
+#[test]
+fn a_folder_has_no_two_answers_to_one_request() {
+    let with = |id: &str| {
+        GOOD.replace("id = \"unlock_account\"", &format!("id = \"{id}\""))
+            .replace("[match]", "[match]\nrequests = [\"unlock\"]")
+    };
+    let files =
+        [file("a.toml", &with("a")), file("b.toml", &with("b")), file("c.toml", &with("a"))];
+    let found = Library::read(&files, None).expect_err("problems").to_string();
+    assert!(found.contains("b.toml: match.requests: unlock is answered by a.toml"), "{found}");
+    assert!(found.contains("c.toml: id: a is the id of a.toml"), "{found}");
+    let library = Library::read(&files[..1], None).expect("one");
+    assert_eq!(library.answering("unlock").map(|p| p.id.as_str()), Some("a"));
+    assert!(library.answering("lock").is_none());
+}
+
+#[test]
+fn only_listed_hosts_may_be_called() {
+    let library = library(GOOD, None).expect("a playbook");
+    let host = "runbooks.example.com".to_owned();
+    assert_eq!(library.forbidden(&[host.clone()]), []);
+    for other in [format!("http://{host}"), format!("{host}:8443"), "example.com".to_owned()] {
+        assert_eq!(library.forbidden(&[other]).len(), 2);
+    }
+}
+
+#[test]
+fn an_approval_is_of_one_content_and_ends() {
+    let today = day("2026-11-24");
+    let approval = |by: &str, until: &str| Approval { approver: by.to_owned(), until: day(until) };
+    let text = format!("# kept\n{GOOD}");
+    let files = [file("a.toml", &text)];
+    let board = approval("board", "2027-12-31");
+    let (approved, lock) =
+        approve(&files, None, "unlock_account", &board, today).expect("approved");
+    assert!(approved.text.starts_with("# kept\n"));
+    let standing = |text: &str, day: Date| {
+        let library = library(text, Some(&lock)).map_err(|p| p.to_string())?;
+        Ok::<_, String>(library.get("unlock_account").expect("it").standing(day))
+    };
+    let text = &approved.text;
+    assert_eq!(standing(text, today), Ok(Standing::Approved));
+    assert_eq!(standing(text, day("2027-12-31")), Ok(Standing::Approved));
+    assert_eq!(standing(text, day("2028-01-01")), Ok(Standing::Expired));
+    // Comments and layout are no change; an approval can be taken back by hand, not given.
+    assert_eq!(standing(&text.replace("# kept", "#"), today), Ok(Standing::Approved));
+    assert_eq!(standing(GOOD, today), Ok(Standing::Unapproved));
+    let later = standing(&text.replace("2027-12-31", "2029-12-31"), today);
+    assert!(later.expect_err("edited").contains("approval: is not the one in the lock"));
+    let changed = text.replace("/unlock?", "/delete?");
+    let problem = standing(&changed, today).expect_err("changed");
+    assert!(problem.contains("changed without a new version: give it version 2"), "{problem}");
+    let live = text.replace("minutes_saved", "mode = \"live\"\nminutes_saved");
+    assert!(standing(&live, today).is_err(), "going live is a change");
+    let two = changed.replace("version = 1", "version = 2");
+    assert_eq!(standing(&two, today), Ok(Standing::Unapproved));
+    // Renewed, refused for another content, approved as a new version, never back.
+    let again = |text: &str, lock: &str, approval: &Approval| {
+        approve(&[file("a.toml", text)], Some(lock), "unlock_account", approval, today)
+    };
+    assert!(again(text, &lock, &approval("board", "2028-12-31")).is_ok());
+    assert!(matches!(again(&changed, &lock, &board), Err(Refused::SameVersion(_, 1))));
+    let (two, lock_two) = again(&two, &lock, &board).expect("version 2");
+    assert!(library(&two.text, Some(&lock_two)).is_ok());
+    assert!(library(text, Some(&lock_two)).is_err(), "an older version came back");
+    assert!(matches!(again(text, &lock_two, &board), Err(Refused::SameVersion(_, 2))));
+}
+
+#[test]
+fn an_approval_needs_two_people_a_day_to_come_and_examples() {
+    let today = day("2026-11-24");
+    let give = |text: &str, by: &str, until: &str| {
+        let approval = Approval { approver: by.to_owned(), until: day(until) };
+        approve(&[file("a.toml", text)], None, "unlock_account", &approval, today).err()
+    };
+    assert!(give(GOOD, "board", "2026-11-24").is_none());
+    assert!(matches!(give(GOOD, " Identity@example.com", "2027-01-01"), Some(Refused::Owner(_))));
+    assert!(matches!(give(GOOD, "board", "2026-11-23"), Some(Refused::Over(_))));
+    let bare = GOOD.split("[[counter_examples]]").next().expect("text");
+    assert!(matches!(give(bare, "board", "2027-01-01"), Some(Refused::NoExample(..))));
+    let owner =
+        format!("{GOOD}\n[approval]\napprover = 'identity@example.com'\nuntil = 2027-01-01");
+    let found = library(&owner, None).expect_err("the owner").to_string();
+    assert!(found.contains("approval.approver: must not be the owner"), "{found}");
+}
+
+#[test]
+fn examples_say_what_they_need() {
+    let asks = GOOD.replace(
+        "rules = [{ all_words = [\"unlock\"], none_words = [\"not\"] }]",
+        "requests = [\"unlock\"]\nunless = [{any_words = [\"not\"]}]",
+    );
+    let library = library(&asks, None).expect("a playbook");
+    let playbook = library.get("unlock_account").expect("it");
+    let verdicts = |recognise: Option<&Recognise<'_>>| -> Vec<Verdict> {
+        tried(playbook, recognise).into_iter().map(|t| t.verdict).collect()
+    };
+    let held = Verdict::Ok { detail: "not matched".to_owned() };
+    assert_eq!(verdicts(None), [Verdict::NeedsModel, held]);
+    let known = |request: &str| Known { request: request.to_owned(), confidence: 1.0, margin: 1.0 };
+    let ok = verdicts(Some(&|_, _| Some(known("unlock"))));
+    assert!(ok.iter().all(|v| matches!(v, Verdict::Ok { .. })), "{ok:?}");
+    let other = verdicts(Some(&|_, _| Some(known("other"))));
+    assert!(matches!(other[0], Verdict::Failed { .. }), "{other:?}");
+}
+
+#[test]
+fn a_ticket_that_people_changed_is_left_alone() {
+    let text = GOOD.replace(
+        "[undo]",
+        r#"[unchanged]
+method = "GET"
+url = "https://desk.example.com/tickets/{{ticket.id}}"
+same = [{ pointer = "/updated_at", ticket = "/updated_at" }]
+
+[undo]"#,
+    );
+    let library = library(&text, None).expect("a playbook");
+    let unchanged = library.iter().next().and_then(|p| p.unchanged.clone()).expect("it");
+    let holds = |ticket: serde_json::Value, answer: &str| {
+        let ticket =
+            TicketView { id: "1", subject: "", body: "", source: "", language: "", json: &ticket };
+        unchanged.holds(200, answer.as_bytes(), &ticket)
+    };
+    let at = serde_json::json!({"updated_at": "2026-01-01"});
+    assert_eq!(holds(at.clone(), r#"{"updated_at":"2026-01-01"}"#), Ok(()));
+    let changed = Err(Unmet::Changed("/updated_at".to_owned()));
+    assert_eq!(holds(at.clone(), r#"{"updated_at":"2026-01-02"}"#), changed);
+    assert_eq!(holds(at, "{}"), changed);
+    assert_eq!(holds(serde_json::json!({}), "{}"), changed);
+}

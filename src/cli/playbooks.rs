@@ -1,0 +1,191 @@
+//! `triaged test` and `triaged approve`: playbooks tried against their examples, and approved.
+//! `triaged check` shows how they stand.
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::show::Palette;
+use crate::bundle;
+use crate::playbook::{
+    self, Approval, Known, Library, Playbook, Recognise, Standing, TextFile, Tried, Verdict,
+};
+use crate::playbook_dir as dir;
+use crate::triage::model::{Model, Scratch, Target};
+use crate::triage::priority::Proposal;
+
+#[derive(Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    given: Given,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct ApproveArgs {
+    /// The playbook's id
+    id: String,
+    /// Who approves it; not its owner
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    /// The last day on which it may run
+    #[arg(long, value_name = "DATE")]
+    until: Date,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Playbooks, and a model to try them with.
+#[derive(Args)]
+struct Given {
+    /// The folder with the playbooks
+    #[arg(long, value_name = "DIR")]
+    playbooks: PathBuf,
+    /// The known-request model's bundle; without it only rules and slots are tried
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+}
+
+impl Given {
+    fn try_all<'p>(&self, playbooks: impl Iterator<Item = &'p Playbook>) -> Result<Vec<Tried>> {
+        let model = self.model.as_deref().map(bundle::open).transpose()?;
+        let recognise = model.as_ref().map(recogniser);
+        let recognise = recognise.as_ref().map(|r| r as &Recognise<'_>);
+        Ok(playbooks.flat_map(|p| playbook::tried(p, recognise)).collect())
+    }
+}
+
+/// What a known-request model says of a subject and a body; nothing where it is not sure.
+fn recogniser(model: &Model) -> impl Fn(&str, &str) -> Option<Known> {
+    let scratch = RefCell::new(Scratch::default());
+    move |subject, body| {
+        let judgement = model.judge(&mut scratch.borrow_mut(), subject, body);
+        let proposal = Proposal::of(model, &judgement, Target::Category)?;
+        let label = model.head(Target::Category)?.labels.get(proposal.best)?;
+        let runner_up = proposal.runner_up.map_or(0.0, |(_, p)| p);
+        proposal.is_confident().then(|| Known {
+            request: label.to_string(),
+            confidence: proposal.confidence,
+            margin: proposal.confidence - runner_up,
+        })
+    }
+}
+
+pub fn test(args: &TestArgs) -> Result<()> {
+    let library = dir::library(&args.given.playbooks)?;
+    let tried = args.given.try_all(library.iter())?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &tried)?;
+        writeln!(out)?;
+    } else {
+        table(&mut out, &tried, Palette::new(io::stdout().is_terminal()))?;
+    }
+    let failed = tried.iter().filter(|t| has_failed(t)).count();
+    if failed > 0 {
+        bail!("{failed} of {} examples failed", tried.len());
+    }
+    Ok(())
+}
+
+fn has_failed(tried: &Tried) -> bool {
+    matches!(tried.verdict, Verdict::Failed { .. })
+}
+
+fn table(out: &mut impl Write, tried: &[Tried], p: Palette) -> io::Result<()> {
+    let width = tried.iter().map(|t| t.playbook.len()).max().unwrap_or(0);
+    let mut open = 0;
+    for t in tried {
+        let (style, word, detail) = match &t.verdict {
+            Verdict::Ok { detail } => (p.good, "ok", detail.as_str()),
+            Verdict::Failed { detail } => (p.against, "FAILED", detail.as_str()),
+            Verdict::NeedsModel => {
+                open += 1;
+                (p.doubt, "open", "only the known-request model can tell")
+            }
+        };
+        let kind = if t.kind == "example" { "matches" } else { "must not" };
+        let subject: String = t.subject.chars().take(40).collect();
+        writeln!(
+            out,
+            "{style}{word:<6}{style:#} {:<width$}  {kind:<8} {:>2}  {subject}  {}{detail}{:#}",
+            t.playbook, t.number, p.faint, p.faint
+        )?;
+    }
+    let failed = tried.iter().filter(|t| has_failed(t)).count();
+    let ok = tried.len() - failed - open;
+    write!(out, "{} examples: {ok} ok, {failed} failed", tried.len())?;
+    if open > 0 {
+        write!(out, ", {open} open (give --model to try them)")?;
+    }
+    writeln!(out)
+}
+
+pub fn approve(args: &ApproveArgs) -> Result<()> {
+    let folder = dir::read(&args.given.playbooks)?;
+    let library = Library::read(&folder.files, None)?;
+    let tried = args.given.try_all(library.get(&args.id).into_iter())?;
+    let failed: Vec<&Tried> = tried.iter().filter(|t| has_failed(t)).collect();
+    let mut out = io::stdout().lock();
+    if !failed.is_empty() {
+        table(&mut out, &tried, Palette::default())?;
+        bail!("{} is not approved: {} of its examples failed", args.id, failed.len());
+    }
+    let approval = Approval { approver: args.by.trim().to_owned(), until: args.until };
+    if approval.approver.is_empty() {
+        bail!("--by must name a person or a board");
+    }
+    let lock = folder.lock.as_deref();
+    let (TextFile { name, text }, lock) =
+        playbook::approve(&folder.files, lock, &args.id, &approval, today())?;
+    // In this order: a file without its lock entry is unapproved, which is safe.
+    dir::replace(&args.given.playbooks, &name, &text)?;
+    dir::replace(&args.given.playbooks, playbook::LOCK_FILE, &lock)?;
+    let library = dir::library(&args.given.playbooks)?;
+    if let Some(playbook) = library.get(&args.id) {
+        let version = playbook.version;
+        writeln!(out, "{} version {version} is approved until {}", args.id, args.until)?;
+        let open = tried.iter().filter(|t| t.verdict == Verdict::NeedsModel).count();
+        if open > 0 {
+            writeln!(out, "{open} of its examples were not tried: they need --model")?;
+        }
+    }
+    Ok(())
+}
+
+/// The day by which approvals count: that of UTC.
+fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+/// Lints a folder and writes one line a playbook: how it stands, its mode and what it answers.
+pub(super) fn standing(out: &mut impl Write, playbooks: &Path) -> Result<()> {
+    let library = dir::library(playbooks)?;
+    let width = library.iter().map(|p| p.id.len()).max().unwrap_or(0);
+    for playbook in library.iter() {
+        let standing = playbook.standing(today());
+        let until = match &playbook.approval {
+            Some(approval) if standing != Standing::Unapproved => {
+                format!(" until {}", approval.until)
+            }
+            _ => String::new(),
+        };
+        writeln!(
+            out,
+            "playbook  {:<width$}  version {}, {}{until}, {}, {}",
+            playbook.id,
+            playbook.version,
+            standing.as_str(),
+            playbook.mode.as_str(),
+            playbook.delivery.as_str(),
+        )?;
+    }
+    Ok(())
+}
