@@ -44,6 +44,7 @@ fn decision(text: &str) -> Decision<'_> {
             prior: Rounded(0.0),
             total: Rounded(0.0),
         },
+        known_request: None,
         masked: BTreeMap::new(),
         model: ModelRef { id: text, version: text },
         policy: PolicyRef { version: text },

@@ -20,8 +20,9 @@ pub mod signature;
 mod tls;
 
 pub use crate::playbook::{Call, Method};
-pub use call::{Answer, Terms};
+pub use call::{Answer, Success, Terms};
 pub use caller::Caller;
+pub use caller::CallerProblem;
 pub use dns::{Lookup, system_lookup};
 pub use failure::{CallError, Failure};
 pub use host::Observer;
