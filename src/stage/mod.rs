@@ -4,6 +4,7 @@
 pub mod drive;
 pub mod event;
 pub mod patience;
+pub mod resolve;
 pub mod route;
 
 use crate::log::{Batch, Outgoing, Record};
