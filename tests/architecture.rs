@@ -90,6 +90,8 @@ fn each_client_library_has_one_home() {
     assert_none("only src/train names linfa", &found);
     let found = naming(&["src"], &["src/admin"], &["axum"]);
     assert_none("only src/admin names axum", &found);
+    let found = naming(&["src"], &["src/stage/resolve"], &["reqwest", "rustls", "governor"]);
+    assert_none("only src/stage/resolve calls out by HTTP", &found);
 }
 
 #[test]
@@ -97,6 +99,17 @@ fn metrics_are_made_in_one_place() {
     let makers = ["Opts::new", "HistogramOpts", "register!", "default_registry"];
     let found = naming(&["src"], &["src/metrics.rs"], &makers);
     assert_none("only src/metrics.rs makes metrics", &found);
+}
+
+#[test]
+fn the_caller_knows_nothing_of_triage_and_configuration() {
+    let places = ["caller", "attempt", "client", "host", "dns", "tls", "credential", "settings"];
+    let files = places.map(|name| format!("src/stage/resolve/{name}.rs"));
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
+    let others = ["crate::triage", "crate::config", "crate::metrics", "crate::log", "prometheus"];
+    assert_none("the caller is given plain data", &naming(&files, &[], &others));
+    let invalid = naming(&["src"], &[], &["danger_accept", "dangerous()"]);
+    assert_none("certificates are always checked", &invalid);
 }
 
 #[test]

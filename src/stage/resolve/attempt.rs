@@ -106,7 +106,11 @@ pub(super) fn request(call: &Call, url: Url, headers: HeaderMap, timeout: Durati
 }
 
 /// Sends it and reads the answer, up to `limit` bytes of body.
-pub(super) async fn send(client: &Client, request: Request, limit: usize) -> Result<Reply, Failure> {
+pub(super) async fn send(
+    client: &Client,
+    request: Request,
+    limit: usize,
+) -> Result<Reply, Failure> {
     let mut response = client.execute(request).await.map_err(|error| meaning(&error))?;
     let announced = response.content_length().unwrap_or(0);
     if announced > limit as u64 {
@@ -155,6 +159,7 @@ fn refuses_our_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateRequired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::UnsupportedCertificate
     )

@@ -63,7 +63,10 @@ impl Caller {
     ///
     /// # Errors
     /// When the authorities cannot be read, or the HTTP client refuses its settings.
-    pub fn new(settings: CallerSettings, observer: Arc<dyn Observer>) -> Result<Self, CallerProblem> {
+    pub fn new(
+        settings: CallerSettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, CallerProblem> {
         Self::with_lookup(settings, observer, system_lookup())
     }
 
@@ -103,9 +106,7 @@ impl Caller {
     pub async fn call(&self, call: &Call, terms: &Terms<'_>) -> Result<Answer, CallError> {
         let mut trail = Trail::default();
         match self.requests(call, terms, &mut trail).await {
-            Ok(Reply { status, body, .. }) => {
-                Ok(Answer { status, body, requests: trail.requests })
-            }
+            Ok(Reply { status, body, .. }) => Ok(Answer { status, body, requests: trail.requests }),
             Err(failure) => Err(CallError {
                 failure,
                 requests: trail.requests,
@@ -214,7 +215,8 @@ impl Caller {
                 return self.clients.identified(name, &certificate, &key);
             }
             Loaded::Secrets(secrets) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let now =
+                    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let body = call.body.as_deref().unwrap_or_default();
                 let signatures = signature::signatures(&secrets, key, now, body);
                 let plain = |text: &str| {

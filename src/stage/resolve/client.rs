@@ -40,7 +40,12 @@ impl Clients {
     }
 
     /// The client that shows this certificate; made anew when its files have changed.
-    pub fn identified(&self, name: &str, certificate: &[u8], key: &[u8]) -> Result<Client, Failure> {
+    pub fn identified(
+        &self,
+        name: &str,
+        certificate: &[u8],
+        key: &[u8],
+    ) -> Result<Client, Failure> {
         let digest: [u8; 32] = Sha256::new()
             .chain_update(certificate.len().to_be_bytes())
             .chain_update(certificate)
@@ -55,7 +60,9 @@ impl Clients {
         }
         let client =
             build(&self.roots, &self.resolver, self.connect_timeout, Some((certificate, key)))
-                .map_err(|problem| Failure::Credential(format!("credential {name:?}: {problem}")))?;
+                .map_err(|problem| {
+                    Failure::Credential(format!("credential {name:?}: {problem}"))
+                })?;
         identified.insert(name.to_owned(), (digest, client.clone()));
         Ok(client)
     }

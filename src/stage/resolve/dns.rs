@@ -13,8 +13,9 @@ use thiserror::Error;
 use super::address::AddressFilter;
 
 /// Looks up the addresses of a name.
-pub type Lookup =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> + Send + Sync>;
+pub type Lookup = Arc<
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> + Send + Sync,
+>;
 
 /// The system's resolver.
 pub fn system_lookup() -> Lookup {
@@ -42,7 +43,8 @@ impl Resolve for FilteredResolver {
         Box::pin(async move {
             let found = looking_up.await?;
             let some = !found.is_empty();
-            let mut allowed = found.into_iter().filter(|address| filter.allows(*address)).peekable();
+            let mut allowed =
+                found.into_iter().filter(|address| filter.allows(*address)).peekable();
             if some && allowed.peek().is_none() {
                 return Err(AllForbidden.into());
             }

@@ -70,7 +70,8 @@ impl FromStr for AllowedHost {
         }
         let scheme = if plain.is_some() { "http" } else { "https" };
         let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|_| form())?;
-        let port_is_written = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port_is_written =
+            rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         if plain.is_some() && !port_is_written {
             return Err(form());
         }
