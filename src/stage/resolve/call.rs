@@ -50,6 +50,10 @@ impl fmt::Debug for Call {
     }
 }
 
+/// Says whether status and body are the success that the playbook describes, and if not, why. What
+/// it says ends up in records and logs: nothing of a ticket and nothing secret.
+pub type Expect<'a> = &'a dyn Fn(u16, &[u8]) -> Result<(), String>;
+
 /// What a call must hold to.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
@@ -58,9 +62,9 @@ pub struct Terms<'a> {
     /// Whether the request may be sent again when its effect is not known (at least once). Without
     /// it only a request that was never sent is tried again.
     pub retry: bool,
-    /// Says whether status and body are the success that the playbook describes, and if not, why.
-    pub expect: &'a dyn Fn(u16, &[u8]) -> Result<(), String>,
-    /// The kill switch: once true, nothing more is sent.
+    pub expect: Expect<'a>,
+    /// The kill switch: once true, no request begins. One that is under way ends by itself, since
+    /// breaking it off would leave open what it did.
     pub stopped: &'a dyn Fn() -> bool,
 }
 
@@ -69,7 +73,7 @@ pub struct Terms<'a> {
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
-    /// Requests sent for it, the successful one included.
+    /// Requests begun for it, the successful one included.
     pub requests: u32,
 }
 

@@ -149,7 +149,7 @@ impl Failure {
 pub struct CallError {
     /// How its last request, or the attempt to make one, ended.
     pub failure: Failure,
-    /// Requests sent before it was given up.
+    /// Requests begun before it was given up.
     pub requests: u32,
     pub(super) unknown: bool,
 }

@@ -91,8 +91,7 @@ impl Host {
                 Err(_) => {}
             }
         };
-        loop {
-            let Err(not_yet) = self.rate.check() else { break };
+        while let Err(not_yet) = self.rate.check() {
             let wait = not_yet.wait_time_from(DefaultClock::default().now());
             if wait > deadline.saturating_duration_since(Instant::now()) {
                 return Err(Failure::RateLimited);

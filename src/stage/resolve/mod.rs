@@ -19,8 +19,9 @@ pub mod settings;
 pub mod signature;
 mod tls;
 
-pub use call::{Answer, Call, Method, Terms};
+pub use call::{Answer, Call, Expect, Method, Terms};
 pub use caller::Caller;
+pub use caller::CallerProblem;
 pub use dns::{Lookup, system_lookup};
 pub use failure::{CallError, Failure};
 pub use host::Observer;
