@@ -93,11 +93,12 @@ fn a_request_in_flight_for_ever_ends_with_the_deadline() {
     let runbook = answering(&[409]);
     let mut settings = settings(&runbook);
     settings.retries.base = Duration::from_millis(200);
-    settings.deadline = Duration::from_millis(500);
+    settings.deadline = Duration::from_millis(5_500);
     settings.retries.budget_reserve = 1e6;
+    let mut call = call(&runbook);
+    call.timeout = Duration::from_secs(5);
     let began = Instant::now();
-    let outcome = repeat(&caller(settings), &call(&runbook));
-    let (reason, unknown, _) = fate(outcome);
+    let (reason, unknown, _) = fate(repeat(&caller(settings), &call));
     assert_eq!((reason, unknown), ("conflict", true));
     assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -125,11 +125,12 @@ impl Caller {
     ) -> Result<Reply, Failure> {
         let (url, host) = self.target(call)?;
         let headers = attempt::headers(call, terms.key)?;
-        let deadline = Instant::now() + self.settings.deadline;
+        // A request begins only while all of its time is left: one that is cut short says nothing.
+        let latest = Instant::now() + self.settings.deadline.saturating_sub(call.timeout);
         host.called();
         let (mut failures, mut waits) = (0, 0);
         loop {
-            let request = self.request(call, terms, &url, &headers, host, deadline, trail);
+            let request = self.request(call, terms, &url, &headers, host, latest, trail);
             let Failed { failure, asked } = match request.await {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
@@ -148,7 +149,7 @@ impl Caller {
             }
             waits += 1;
             let wait = self.settings.retries.wait(waits, asked, chance());
-            if wait >= deadline.saturating_duration_since(Instant::now()) {
+            if wait >= latest.saturating_duration_since(Instant::now()) {
                 return Err(failure);
             }
             if !host.take_retry() {
@@ -183,13 +184,13 @@ impl Caller {
         url: &Url,
         headers: &HeaderMap,
         host: &Host,
-        deadline: Instant,
+        latest: Instant,
         trail: &mut Trail,
     ) -> Result<Reply, Failed> {
-        let _slot = host.turn(deadline, terms.stopped).await?;
+        let _slot = host.turn(latest, terms.stopped).await?;
         let mut headers = headers.clone();
         let client = self.identify(call, terms.key, &mut headers)?;
-        let timeout = call.timeout.min(deadline.saturating_duration_since(Instant::now()));
+        let timeout = call.timeout.min(self.settings.deadline);
         let request = attempt::request(call, url.clone(), headers, timeout);
         let admission = host.admit(self.observer.as_ref())?;
 

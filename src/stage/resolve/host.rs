@@ -68,10 +68,10 @@ impl Host {
         lock(&self.breaker).state()
     }
 
-    /// Waits for room among the requests in flight and in the rate.
+    /// Waits for room among the requests in flight and in the rate, but no longer than until `latest`.
     pub async fn turn(
         &self,
-        deadline: Instant,
+        latest: Instant,
         stopped: &dyn Fn() -> bool,
     ) -> Result<SemaphorePermit<'_>, Failure> {
         // Nobody queues up for a host that is left alone.
@@ -83,7 +83,7 @@ impl Host {
             if stopped() {
                 return Err(Failure::Stopped);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = latest.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left.min(LOOK), slot.as_mut()).await {
                 Ok(Ok(permit)) => break permit,
                 Ok(Err(_)) => return Err(Failure::RateLimited),
@@ -93,7 +93,7 @@ impl Host {
         };
         while let Err(not_yet) = self.rate.check() {
             let wait = not_yet.wait_time_from(DefaultClock::default().now());
-            if wait > deadline.saturating_duration_since(Instant::now()) {
+            if wait > latest.saturating_duration_since(Instant::now()) {
                 return Err(Failure::RateLimited);
             }
             pause(wait, stopped).await?;

@@ -90,7 +90,8 @@ pub struct CallerSettings {
     pub ca_file: Option<PathBuf>,
     /// How long a connection, TLS included, may take to stand.
     pub connect_timeout: Duration,
-    /// How long a call may take with all its requests and waits.
+    /// How long a call may take with all its requests and waits. A request begins only while its
+    /// whole timeout still fits.
     pub deadline: Duration,
     /// The largest answer that is read.
     pub answer_bytes: usize,
