@@ -6,6 +6,7 @@ pub mod decision;
 pub mod model;
 pub mod policy;
 pub mod priority;
+pub mod requests;
 pub mod text;
 pub mod ticket;
 
