@@ -26,12 +26,12 @@ pub struct Evidence {
 
 /// For each label the lowest confidence at which a request is taken, [`NEVER`] for what is none.
 ///
-/// All requests have one threshold: the lowest confidence at or above which
-///
-/// 1. the mean confidence, which is what calibration expects to be right, reaches the target, and
-/// 2. the lower bound of the share of right answers does (Wilson 1927, 95 %, one-sided). Where no
-///    confidence can show that, for want of answers, it must hold with one more wrong answer
-///    counted than there was; the evidence then says that the target is not shown.
+/// All requests have one threshold: the lowest confidence at or above which the share of right
+/// answers has a lower bound of the target or more (Wilson 1927, 95 %, one-sided). Where no
+/// confidence can show that, mostly for want of answers, it is the lowest one at which the target
+/// holds with one more wrong answer counted than there was, and at which the mean confidence,
+/// which is what calibration expects to be right, reaches it too. The evidence then says that the
+/// target is not shown.
 ///
 /// A request whose own answers speak against the common threshold gets a higher one, as in
 /// [`super::thresholds::thresholds_by_class`].
@@ -50,14 +50,14 @@ pub fn thresholds(
     };
     let pool = pairs(&named);
     let expected = expected(answers.iter().filter(|a| named(a.label)), &pool);
-    let is_enough = |at: &usize| pool[*at].n >= min_tickets && expected[*at] >= target;
-    let lowest = |holds: &dyn Fn(&Step) -> bool| {
-        (0..pool.len()).rev().filter(is_enough).map(|at| pool[at]).find(|step| holds(step))
+    let shown = asked.lowest_shown(&pool);
+    let is_likely = |(step, expected): &(&Step, f64)| {
+        step.n >= min_tickets
+            && step.right as f64 >= target * (step.n + 1) as f64
+            && *expected >= target
     };
-    let is_shown = |step: &Step| wilson_lower(step.right, step.n, ONE_SIDED_95) >= target;
-    let is_likely = |step: &Step| step.right as f64 >= target * (step.n + 1) as f64;
-    let shown = lowest(&is_shown);
-    let common = shown.or_else(|| lowest(&is_likely));
+    let likely = || pool.iter().zip(expected).rev().find(is_likely).map(|(step, _)| *step);
+    let common = shown.or_else(likely);
     let own = |label: usize| match common {
         Some(common) if named(label) => asked.raised(common, &pairs(&|other| other == label)),
         _ => NEVER,
@@ -160,9 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_confidence_that_expects_less_than_the_target_is_not_taken() {
+    fn where_few_show_nothing_calibration_must_expect_the_target() {
+        let some = [answers(2, 0.999, 110, 0), answers(3, 0.9, 110, 0)].concat();
+        assert_eq!(thresholds_of(&some, 250).0[2], 0.999);
+        // Where many show it, what was seen counts for more than what was expected.
         let some = [answers(2, 0.999, 300, 0), answers(3, 0.9, 300, 0)].concat();
-        assert_eq!(thresholds_of(&some, 600).0[2], 0.999);
+        assert_eq!(thresholds_of(&some, 600).0[2], 0.9);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Asked {
         n >= self.min_tickets && wilson_lower(n, n, ONE_SIDED_95) >= self.target
     }
 
-    fn lowest_shown(&self, steps: &[Step]) -> Option<Step> {
+    pub fn lowest_shown(&self, steps: &[Step]) -> Option<Step> {
         let shown = |s: &&Step| {
             s.n >= self.min_tickets && wilson_lower(s.right, s.n, ONE_SIDED_95) >= self.target
         };
