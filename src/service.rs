@@ -24,7 +24,7 @@ use crate::stage::route::{Route, mask_kinds};
 use crate::stage::runbook::AllowedHost;
 use crate::triage::decision::Doubt;
 use crate::triage::model::Target;
-use crate::triage::requests::Requests;
+use crate::triage::requests::{NotRequests, Requests};
 use crate::triage::ticket::Malformed;
 use crate::triage::{Mismatch, Triage};
 
@@ -38,6 +38,8 @@ pub enum ServiceError {
     Bundle { dir: String, source: bundle::BundleError },
     #[error("the model and the policy do not fit:\n{}", .0.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
     Mismatch(Vec<Mismatch>),
+    #[error("the model in {dir} cannot recognise requests: {source}")]
+    Requests { dir: String, source: NotRequests },
     #[error("the playbooks cannot be used:\n{0}")]
     Playbooks(#[from] FolderError),
     #[error("cannot listen on {listen}: {source}")]
@@ -71,8 +73,12 @@ pub fn triage(config: &Config) -> Result<Triage, ServiceError> {
 
 /// Loads the known-request model, if the configuration names one.
 fn requests(config: &Config) -> Result<Option<Arc<Requests>>, ServiceError> {
-    let _ = &config.resolve.model_dir;
-    Ok(None)
+    let Some(dir) = &config.resolve.model_dir else { return Ok(None) };
+    let name = || dir.display().to_string();
+    let model = bundle::open(dir).map_err(|source| ServiceError::Bundle { dir: name(), source })?;
+    let requests = Requests::new(Arc::new(model), config.resolve.recognition)
+        .map_err(|source| ServiceError::Requests { dir: name(), source })?;
+    Ok(Some(Arc::new(requests)))
 }
 
 /// A running service.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tickets::record;
 use triaged::log::{Batch, Headers, Outgoing};
+use triaged::resolve::guard::Guard;
 use triaged::stage::Stage as _;
 use triaged::stage::event::{DecisionSchema, Mode};
+use triaged::stage::resolve::OutcomeSchema;
 use triaged::stage::route::Route;
 use triaged::triage::decision::Doubt;
 use triaged::triage::ticket::Malformed;
@@ -67,6 +69,7 @@ fn published_schemas_are_those_of_the_types() {
     for (file, schema) in [
         ("docs/schema/ticket.json", schemars::schema_for!(triaged::desk::TicketSchema)),
         ("docs/schema/decision.json", schemars::schema_for!(DecisionSchema)),
+        ("docs/schema/outcome.json", schemars::schema_for!(OutcomeSchema)),
     ] {
         let published: Value = serde_json::from_str(&read(file)).expect("JSON");
         assert_eq!(published, schema.to_value(), "{file}: write it again with `make schemas`");
@@ -130,8 +133,9 @@ fn closed_lists_are_published_whole() {
         published.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert_eq!(published, Malformed::REASONS);
     let schema = read("docs/schema/decision.json");
-    for doubt in Doubt::ALL {
-        assert!(schema.contains(&format!("\"{}\"", doubt.as_str())), "{}", doubt.as_str());
+    let guards = Guard::ALL.iter().map(|guard| guard.as_str());
+    for reason in Doubt::ALL.iter().map(|doubt| doubt.as_str()).chain(guards) {
+        assert!(schema.contains(&format!("\"{reason}\"")), "{reason}");
     }
 }
 
@@ -139,18 +143,25 @@ fn closed_lists_are_published_whole() {
 fn asyncapi_points_to_files_and_topics_that_exist() {
     let api = asyncapi();
     let text = read("docs/asyncapi.yaml");
-    for file in ["schema/ticket.json", "schema/decision.json"] {
+    for file in ["schema/ticket.json", "schema/decision.json", "schema/outcome.json"] {
         assert!(text.contains(file));
         assert!(!read(&format!("docs/{file}")).is_empty());
     }
     let config = tickets::config();
-    let addresses: Vec<&str> = ["new", "routed", "review", "dead"]
-        .iter()
-        .filter_map(|c| api["channels"][*c]["address"].as_str())
-        .collect();
-    let topics =
-        [&config.inputs[0], &config.route.routed, &config.route.review, &config.route.dead];
-    assert_eq!(addresses, topics.map(|t| &**t));
+    let resolve = &config.resolve.topics;
+    for (channel, topic) in [
+        ("new", &config.inputs[0]),
+        ("routed", &config.route.routed),
+        ("review", &config.route.review),
+        ("dead", &config.route.dead),
+        ("actions", &resolve.actions),
+        ("outcomes", &resolve.outcomes),
+        ("ledger", &resolve.ledger),
+        ("control", &resolve.control),
+        ("feedback", &resolve.feedback),
+    ] {
+        assert_eq!(api["channels"][channel]["address"].as_str(), Some(&**topic), "{channel}");
+    }
 }
 
 /// The page of metrics as `docs/metrics.md` has it: name, type and help from the registry.
@@ -162,6 +173,8 @@ fn metrics_table() -> String {
         malformed: Malformed::REASONS.to_vec(),
         masks: triaged::stage::route::mask_kinds(),
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
+        playbooks: vec!["unlock_account".into()],
+        hosts: vec!["runbooks.example.com:443".into()],
     };
     let metrics = triaged::metrics::Metrics::new(&labels, 1).expect("metrics");
     metrics.model_info.with_label_values(&["id", "version"]).set(1);

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::desk::TicketSchema;
 use crate::stage::event::DecisionSchema;
+use crate::stage::resolve::OutcomeSchema;
 
 #[derive(Args)]
 pub struct SchemaArgs {
@@ -19,13 +20,16 @@ pub struct SchemaArgs {
 enum Contract {
     /// What arrives
     Ticket,
-    /// What leaves: the data of routed and review events
+    /// What leaves: the data of routed, review and action events
     Decision,
+    /// What came of an action
+    Outcome,
 }
 
 pub fn schema(args: &SchemaArgs) -> Result<()> {
     let schema = match args.contract {
         Contract::Ticket => schemars::schema_for!(TicketSchema),
+        Contract::Outcome => schemars::schema_for!(OutcomeSchema),
         Contract::Decision => schemars::schema_for!(DecisionSchema),
     };
     let mut out = std::io::stdout().lock();

@@ -16,6 +16,7 @@ use crate::stage::runbook::credential::Credential;
 use crate::stage::runbook::{AllowedHost, CallerSettings};
 use crate::triage::playbooks::HandsOff;
 use crate::triage::policy::Pattern;
+use crate::triage::requests;
 
 /// Which stages this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub struct ResolveConfig {
     pub playbooks: Option<PathBuf>,
     /// The known-request model's bundle.
     pub model_dir: Option<PathBuf>,
+    pub recognition: requests::Limits,
     pub hands_off: HandsOff,
     pub limits: Limits,
     pub kill_file: Option<PathBuf>,
@@ -156,9 +158,12 @@ pub(super) fn resolve(
     ResolveConfig {
         playbooks: path(section.playbooks),
         model_dir: path(section.model),
-        hands_off: HandsOff {
+        recognition: requests::Limits {
             min_confidence: p.share("resolve.min_confidence", section.min_confidence),
             min_margin: p.share("resolve.min_margin", section.min_margin),
+            ..requests::Limits::default()
+        },
+        hands_off: HandsOff {
             vip: pointers("resolve.vip", section.vip, p),
             security: pointers("resolve.security", section.security, p),
             reopened: pointers("resolve.reopened", section.reopened, p),

@@ -190,6 +190,8 @@ pub struct DecisionSchema {
     decision: Decision<'static>,
     origin: OriginSchema,
     ticket: crate::desk::TicketSchema,
+    /// Only where a playbook was to answer the ticket and did not.
+    handed_back: Option<super::resolve::HandedBack<'static>>,
 }
 
 /// Where the ticket was read.

@@ -22,10 +22,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::dates;
-use super::recipe::Recipe;
+use super::recipe::{Purpose, Recipe};
 use super::{Progress, Step, TrainError};
 use crate::bundle::manifest::hex;
 use crate::triage::model::Target;
+use crate::triage::requests::OTHER;
 use crate::triage::text::language::{Language, language};
 use crate::triage::text::redact::redact;
 
@@ -215,12 +216,19 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
         return Err(Rejection::NoText);
     }
     let written: Option<Vec<&str>> = columns.category.iter().map(|c| get(c)).collect();
-    let written = written.ok_or(Rejection::NoCategory)?;
-    let levels: Vec<&str> = written.iter().map(|level| level.trim()).collect();
-    if levels.iter().any(|level| level.is_empty()) {
-        return Err(Rejection::NoCategory);
-    }
-    let category = levels.join("/");
+    let is_there = |levels: &Vec<&str>| levels.iter().all(|level| !level.trim().is_empty());
+    let (spelling, category) = match written.filter(is_there) {
+        Some(levels) => {
+            let trimmed: Vec<&str> = levels.iter().map(|level| level.trim()).collect();
+            (levels.join("/"), trimmed.join("/"))
+        }
+        None if recipe.purpose == Purpose::Requests => {
+            let about = text(&columns.other).trim();
+            let label = if about.is_empty() { OTHER.into() } else { format!("{OTHER}/{about}") };
+            (label.clone(), label)
+        }
+        None => return Err(Rejection::NoCategory),
+    };
     let label = Arc::from(recipe.labels.aliases.get(&category).unwrap_or(&category).as_str());
     let subject = redact(subject).0.into_owned();
     let body = redact(body).0.into_owned();
@@ -240,7 +248,7 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     let created_at = dates::parse(text(&columns.created_at));
     let id = text(&columns.id).to_owned();
     let example = Example { id, subject, body, labels, language, created_at };
-    Ok(Row { example, spelling: written.join("/"), category })
+    Ok(Row { example, spelling, category })
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use super::calibrate::{Scored, by_language, chance_of_wins};
 use super::data::Example;
 use super::documents::Documents;
 use super::method::{Fit, Fitter, Method};
-use super::recipe::Recipe;
+use super::recipe::{Purpose, Recipe};
 use super::report::LearningPoint;
+use super::requests::{self, Evidence};
 use super::select::{Question, Selected};
 use super::thresholds::{Answer, thresholds_by_class};
 use crate::triage::model::{Calibrations, Target};
+use crate::triage::requests::is_other;
 
 /// A head must beat the most frequent label by less chance than this.
 const SIGNIFICANCE: f64 = 0.01;
@@ -77,6 +79,8 @@ pub struct Choice {
     pub method: Method,
     pub calibration: Calibrations,
     pub thresholds: Vec<f64>,
+    /// Of known requests: what their thresholds rest on.
+    pub evidence: Option<Evidence>,
     /// The probability that its lead over the most frequent label is chance, if that is too high.
     pub no_signal: Option<f64>,
     /// What the head said of tickets that it had not seen.
@@ -165,8 +169,18 @@ pub fn choose(
         )));
     }
     let settings = &recipe.threshold;
-    let thresholds =
-        thresholds_by_class(&answers, labels.len(), settings.precision, settings.min_tickets);
+    let (precision, min_tickets) = (settings.precision, settings.min_tickets);
+    let (thresholds, evidence) = match recipe.purpose {
+        Purpose::Triage => {
+            (thresholds_by_class(&answers, labels.len(), precision, min_tickets), None)
+        }
+        Purpose::Requests => {
+            let asked = scored.iter().filter(|t| !is_other(&labels[t.truth])).count() as u64;
+            let (thresholds, evidence) =
+                requests::thresholds(&answers, &labels, precision, min_tickets, asked);
+            (thresholds, Some(evidence))
+        }
+    };
     let held_out = held_out.into_iter().map(|(place, ticket)| {
         let best = ticket.best();
         let mut probabilities = ticket.scores;
@@ -180,6 +194,7 @@ pub fn choose(
         method,
         calibration,
         thresholds,
+        evidence,
         no_signal,
         held_out,
         learning,

@@ -17,6 +17,7 @@ pub mod method;
 pub mod recipe;
 pub mod render;
 pub mod report;
+mod requests;
 mod select;
 mod sharpen;
 pub mod simulate;
@@ -41,7 +42,7 @@ use data::{Data, Example, Rejection};
 use documents::Documents;
 use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
-use recipe::{Recipe, RecipeError};
+use recipe::{Purpose, Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
@@ -216,6 +217,10 @@ pub fn train(
     let mut omitted = Vec::new();
     let mut too_small = BTreeMap::new();
     for (i, target) in Target::ALL.into_iter().enumerate() {
+        // Requests are all that such a model tells.
+        if recipe.purpose == Purpose::Requests && target != Target::Category {
+            continue;
+        }
         let small = corpus.small_labels(target, recipe.fit.min_tickets);
         if !small.is_empty() {
             too_small.insert(target, small);
@@ -324,6 +329,7 @@ fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
 fn warnings(heads: &[Choice]) -> Vec<String> {
     let mut warnings = Vec::new();
     for head in heads {
+        warnings.extend(head.evidence.map(|evidence| evidence.to_string()));
         if let Some(p) = head.no_signal {
             warnings.push(format!(
                 "{}: no usable signal: on held-out tickets it is not better than always saying the \

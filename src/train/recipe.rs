@@ -15,12 +15,32 @@ pub struct Recipe {
     pub version: String,
     /// What the tickets are, for the model card: one or two sentences.
     pub about: String,
+    /// What the labels are; left out of manifests where it is the usual.
+    #[serde(skip_serializing_if = "Purpose::is_triage")]
+    pub purpose: Purpose,
     pub columns: Columns,
     pub labels: Labels,
     pub features: Features,
     pub fit: Fit,
     pub split: Split,
     pub threshold: Threshold,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Labels are categories.
+    #[default]
+    Triage,
+    /// Labels are known requests. A ticket without one is `other`, and nothing else is told.
+    Requests,
+}
+
+impl Purpose {
+    fn is_triage(&self) -> bool {
+        *self == Self::Triage
+    }
 }
 
 /// Names of columns (CSV, Parquet) or keys (JSON lines).
@@ -32,6 +52,9 @@ pub struct Columns {
     pub body: Option<String>,
     /// Several are joined with `/`: levels of one taxonomy.
     pub category: Vec<String>,
+    /// What tickets that are no known request are about: it sets them apart as `other/...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
     pub priority: Option<String>,
     pub impact: Option<String>,
     pub urgency: Option<String>,
@@ -126,6 +149,7 @@ impl Default for Recipe {
         Self {
             version: "unnamed".to_owned(),
             about: String::new(),
+            purpose: Purpose::default(),
             columns: Columns::default(),
             labels: Labels::default(),
             features: Features::default(),
@@ -144,6 +168,7 @@ impl Default for Columns {
             subject: named("subject"),
             body: named("body"),
             category: vec!["category".to_owned()],
+            other: None,
             priority: named("priority"),
             impact: named("impact"),
             urgency: named("urgency"),
@@ -156,9 +181,19 @@ impl Default for Columns {
 impl Columns {
     /// Every column that is named, each once.
     pub(super) fn names(&self) -> Vec<&str> {
-        let Self { id, subject, body, category, priority, impact, urgency, language, created_at } =
-            self;
-        let single = [id, subject, body, priority, impact, urgency, language, created_at];
+        let Self {
+            id,
+            subject,
+            body,
+            category,
+            other,
+            priority,
+            impact,
+            urgency,
+            language,
+            created_at,
+        } = self;
+        let single = [id, subject, body, other, priority, impact, urgency, language, created_at];
         let mut names: Vec<&str> =
             single.into_iter().flatten().chain(category).map(|c| &**c).collect();
         names.sort_unstable();
@@ -241,6 +276,10 @@ impl Recipe {
         }
         if self.columns.category.is_empty() {
             return value("columns.category", &"empty", "name at least one column");
+        }
+        if self.columns.other.is_some() && self.purpose == Purpose::Triage {
+            let wanted = "leave it out, or set purpose = \"requests\"";
+            return value("columns.other", &self.columns.other, wanted);
         }
         let aliases = &self.labels.aliases;
         let is_wrong = |new: &str| new.is_empty() || new.trim() != new || aliases.contains_key(new);

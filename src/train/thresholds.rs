@@ -19,10 +19,10 @@ pub struct Answer {
 
 /// Answers at or above a confidence, and how many of them were right.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Step {
-    confidence: f64,
-    n: u64,
-    right: u64,
+pub(super) struct Step {
+    pub confidence: f64,
+    pub n: u64,
+    pub right: u64,
 }
 
 /// For each of `labels` labels the lowest confidence at which its answers are right in a share of
@@ -66,7 +66,7 @@ pub fn thresholds_by_class(
 }
 
 /// The steps from the highest confidence down. Answers of equal confidence stand or fall together.
-fn ladder(answers: &[(f64, bool)]) -> Vec<Step> {
+pub(super) fn ladder(answers: &[(f64, bool)]) -> Vec<Step> {
     let mut sorted = answers.to_vec();
     sorted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let mut steps: Vec<Step> = Vec::new();
@@ -83,9 +83,9 @@ fn ladder(answers: &[(f64, bool)]) -> Vec<Step> {
 }
 
 /// What a threshold must show.
-struct Asked {
-    target: f64,
-    min_tickets: u64,
+pub(super) struct Asked {
+    pub target: f64,
+    pub min_tickets: u64,
 }
 
 impl Asked {
@@ -93,7 +93,7 @@ impl Asked {
         n >= self.min_tickets && wilson_lower(n, n, ONE_SIDED_95) >= self.target
     }
 
-    fn lowest_shown(&self, steps: &[Step]) -> Option<Step> {
+    pub fn lowest_shown(&self, steps: &[Step]) -> Option<Step> {
         let shown = |s: &&Step| {
             s.n >= self.min_tickets && wilson_lower(s.right, s.n, ONE_SIDED_95) >= self.target
         };
@@ -111,7 +111,7 @@ impl Asked {
     }
 
     /// The pool's threshold, raised until the class' own answers do not speak against it.
-    fn raised(&self, pooled: Step, steps: &[Step]) -> f64 {
+    pub fn raised(&self, pooled: Step, steps: &[Step]) -> f64 {
         let prior = PRIOR_TICKETS * pooled.right as f64 / pooled.n as f64;
         let carries =
             |s: &Step| prior + s.right as f64 >= self.target * (PRIOR_TICKETS + s.n as f64);

@@ -8,17 +8,14 @@ use serde_json::Value;
 use super::decision::{KnownRequest, RecognisedBy, Rounded};
 use super::model::Scratch;
 use super::policy::Pattern;
-use super::requests::{self, Requests};
+use super::requests::{self, Doubt, Requests};
 use super::ticket::Ticket;
 use crate::playbook::{Facts, Known, Library, MatchedBy, Mode, Playbook, Standing, TicketView};
 use crate::resolve::guard::Guard;
 
-/// The owner's rules about tickets that no machine may touch, and how sure it must be.
+/// The owner's rules about tickets that no machine may touch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HandsOff {
-    /// Lowest confidence and margin of a request that the model recognises.
-    pub min_confidence: f64,
-    pub min_margin: f64,
     /// JSON pointers into the ticket; what stands there counts unless it says no.
     pub vip: Vec<String>,
     pub security: Vec<String>,
@@ -47,16 +44,16 @@ impl Playbooks {
     ) -> Option<KnownRequest<'_>> {
         let judged =
             self.requests.as_ref().map(|r| r.known(scratch, &ticket.subject, &ticket.body));
+        let known = judged.as_ref().and_then(proposed);
         // It was read as JSON before, so this cannot fail.
         let json: Value = serde_json::from_str(&ticket.original).ok()?;
         let view = TicketView::new(ticket, &json);
         // How long it lies there is asked when it is acted on: there is no clock here.
         let created = json.get("created_at").and_then(Value::as_str);
         let facts = Facts { now: created.and_then(|at| at.parse().ok()), ..*facts };
-        let known = judged.as_ref().and_then(requests::Judged::known);
         let (playbook, by) = self.answering(&view, &facts, known.as_ref())?;
         let doubt = match &by {
-            MatchedBy::Request(_) => judged.as_ref().and_then(|j| self.doubt(j, playbook)),
+            MatchedBy::Request(_) => judged.as_ref().and_then(|j| doubt(j, playbook)),
             MatchedBy::Rule(_) => None,
         };
         let slots = playbook.slots(&view);
@@ -97,20 +94,6 @@ impl Playbooks {
         self.library.iter().find_map(|p| p.matches(view, facts, sure.as_ref()).map(|by| (p, by)))
     }
 
-    /// Why the model's answer is not enough.
-    fn doubt(&self, judged: &requests::Judged, playbook: &Playbook) -> Option<Guard> {
-        let bar = |ours: f64, theirs: f64| ours.max(theirs);
-        let confidence = bar(self.hands_off.min_confidence, playbook.matching.min_confidence);
-        let margin = bar(self.hands_off.min_margin, playbook.matching.min_margin);
-        match judged.doubt {
-            Some(requests::Doubt::TooClose) => Some(Guard::TooClose),
-            Some(_) => Some(Guard::BelowFloor),
-            None if judged.confidence < confidence => Some(Guard::BelowFloor),
-            None if judged.margin < margin => Some(Guard::TooClose),
-            None => None,
-        }
-    }
-
     /// The first guard that holds, the weightiest first; what the playbook itself holds back comes
     /// last, so that a dry run shows what would have been done.
     fn held(
@@ -143,6 +126,29 @@ impl Playbooks {
             }
         };
         Some((guard, None))
+    }
+}
+
+/// What the model proposes, if it is worth telling a person.
+fn proposed(judged: &requests::Known) -> Option<Known> {
+    match judged.doubt {
+        None | Some(Doubt::LowConfidence | Doubt::TooClose) => Some(Known {
+            request: judged.likeliest.to_string(),
+            confidence: judged.confidence,
+            margin: judged.margin,
+        }),
+        Some(Doubt::UnknownWords | Doubt::TooShort | Doubt::Other) => None,
+    }
+}
+
+/// Why the model's answer is not enough to act on.
+fn doubt(judged: &requests::Known, playbook: &Playbook) -> Option<Guard> {
+    match judged.doubt {
+        Some(Doubt::TooClose) => Some(Guard::TooClose),
+        Some(_) => Some(Guard::BelowFloor),
+        None if judged.confidence < playbook.matching.min_confidence => Some(Guard::BelowFloor),
+        None if judged.margin < playbook.matching.min_margin => Some(Guard::TooClose),
+        None => None,
     }
 }
 

@@ -1,10 +1,12 @@
 //! When a request is sent again, with which key, and what is known afterwards.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::server::{Runbook, answer, drain};
-use super::{KEY, at_least_once, at_most_once, call, caller, fate, once, settings, wait};
+use super::{
+    KEY, Names, at_least_once, at_most_once, build, call, caller, fate, once, settings, wait,
+};
+use triaged::stage::runbook::address::AddressFilter;
 use triaged::stage::runbook::{Answer, Call, CallError, Caller, Failure, Method};
 
 fn repeat(caller: &Caller, call: &Call) -> Result<Answer, CallError> {
@@ -127,15 +129,12 @@ fn at_most_once_means_one_request() {
 
 #[test]
 fn what_was_never_sent_is_tried_again_even_at_most_once() {
+    // Nobody listens at this address.
     let runbook = answering(&[200]);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = closed.local_addr().unwrap().port();
-    drop(closed);
     let mut settings = settings(&runbook);
-    settings.hosts = vec![format!("http://runbook.test:{port}").parse().unwrap()];
-    let mut call = call(&runbook);
-    (call.url, call.port) = (format!("http://runbook.test:{port}/"), port);
-    assert_eq!(fate(once(&caller(settings), &call)), ("connect", false, 3));
+    settings.addresses = AddressFilter::new(vec!["127.0.0.3/32".parse().unwrap()]).unwrap();
+    let caller = build(settings, &Names::all(&["127.0.0.3"]));
+    assert_eq!(fate(once(&caller, &call(&runbook))), ("connect", false, 3));
 }
 
 #[test]

@@ -140,7 +140,7 @@ pub struct Grammar {
     slots: BTreeMap<String, Slot>,
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("in {}", path.display()))
@@ -199,7 +199,7 @@ impl Grammar {
         Ok(())
     }
 
-    fn check_slots(&self, template: &str) -> Result<()> {
+    pub fn check_slots(&self, template: &str) -> Result<()> {
         for part in template.split('{').skip(1) {
             let Some((name, _)) = part.split_once('}') else {
                 bail!("unclosed slot in {template:?}")

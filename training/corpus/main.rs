@@ -3,6 +3,7 @@
 mod grammar;
 mod korean;
 mod noise;
+mod requests;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use serde::Serialize;
 
 use grammar::Grammar;
+use requests::Part;
 use ticket::{Stream, Ticket, ticket};
 
 #[derive(Parser)]
@@ -30,9 +33,10 @@ struct Args {
     /// The same seed gives the same bytes
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Tickets in tickets.jsonl; more of them leave the earlier ones as they were
-    #[arg(long, default_value_t = 12_000)]
-    count: u32,
+    /// Tickets in tickets.jsonl [default: 12000], requests.jsonl [12000] or day.jsonl [20000]; more of
+    /// them leave the earlier ones as they were
+    #[arg(long)]
+    count: Option<u32>,
     /// Tickets in demo.jsonl
     #[arg(long, default_value_t = 400)]
     demo: u32,
@@ -42,12 +46,18 @@ struct Args {
     /// Bytes of text that a ticket has at least; short ones say more of the same
     #[arg(long, default_value_t = 0)]
     bytes: usize,
+    /// Tickets with known requests among them instead of the corpus: requests.jsonl to train on, or
+    /// day.jsonl, a day's stream in other words
+    #[arg(long)]
+    requests: Option<Part>,
     /// Folder with the grammar
     #[arg(long, default_value = GRAMMAR)]
     grammar: PathBuf,
 }
 
 const GRAMMAR: &str = "training/corpus/grammar";
+/// In tickets.jsonl.
+const TICKETS: u32 = 12_000;
 /// Comes after all categories.
 const TOTAL: &str = "~total";
 
@@ -59,9 +69,16 @@ fn main() -> Result<()> {
         grammar.leaves.truncate(categories);
     }
     fs::create_dir_all(&args.out).with_context(|| format!("creating {}", args.out.display()))?;
+    if let Some(part) = args.requests {
+        let requests = requests::load(&args.grammar.join("requests"), &grammar)?;
+        let count = args.count.unwrap_or(part.count());
+        let lines = (1..=count).map(|n| requests::line(&grammar, &requests, args.seed, part, n));
+        return write(&args.out.join(part.file()), lines);
+    }
     let make = |stream, count| tickets(&grammar, args.seed, stream, count, args.bytes);
     let mut rows = Rows::default();
-    let training = make(Stream::Training, args.count).inspect(|ticket| rows.count(ticket));
+    let training =
+        make(Stream::Training, args.count.unwrap_or(TICKETS)).inspect(|ticket| rows.count(ticket));
     write(&args.out.join("tickets.jsonl"), training)?;
     write(&args.out.join("demo.jsonl"), make(Stream::Demo, args.demo))?;
     print!("{}", rows.table());
@@ -79,7 +96,7 @@ fn tickets(
 }
 
 /// One by one: a million tickets need not fit into memory.
-fn jsonl(tickets: impl Iterator<Item = Ticket>, out: &mut impl Write) -> Result<()> {
+fn jsonl(tickets: impl Iterator<Item = impl Serialize>, out: &mut impl Write) -> Result<()> {
     for ticket in tickets {
         serde_json::to_writer(&mut *out, &ticket)?;
         out.write_all(b"\n")?;
@@ -87,7 +104,7 @@ fn jsonl(tickets: impl Iterator<Item = Ticket>, out: &mut impl Write) -> Result<
     Ok(out.flush()?)
 }
 
-fn write(path: &Path, tickets: impl Iterator<Item = Ticket>) -> Result<()> {
+fn write(path: &Path, tickets: impl Iterator<Item = impl Serialize>) -> Result<()> {
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     jsonl(tickets, &mut BufWriter::new(file)).with_context(|| format!("writing {}", path.display()))
 }

@@ -20,6 +20,18 @@ pub struct Text {
     pub body: String,
 }
 
+/// What a ticket with a request says: templates, and what takes the place of `%slot%` in them.
+pub struct Said<'a> {
+    pub subject: &'a [String],
+    pub main: &'a [String],
+    pub why: &'a [String],
+    pub name: &'a [String],
+    pub slot: &'a str,
+}
+
+/// Stands for a slot's value while the text is typed: people paste names, they do not mistype them.
+const SLOT: &str = "\u{e000}";
+
 /// One writer's habits, drawn once a ticket.
 struct Habits {
     register: Register,
@@ -67,6 +79,30 @@ impl<'a> Writer<'a> {
             subject: format!("{mark}{}", self.typed(&text.subject)),
             body: self.typed(&text.body),
         }
+    }
+
+    /// A ticket that asks for something, or seems to.
+    pub fn write_request(mut self, said: Said<'_>) -> Text {
+        let subject = if self.rng.chance(250) {
+            self.say(&self.pools().subject)
+        } else {
+            self.say(said.subject)
+        };
+        let mut parts = vec![self.say(said.main)];
+        if !said.why.is_empty() && self.rng.chance(550) {
+            let why = self.say(said.why);
+            parts.insert(self.rng.below(2), why);
+        }
+        if !said.name.is_empty() {
+            parts.push(self.say(said.name));
+        }
+        if self.rng.chance(150) {
+            parts.push(self.say(&self.pools().generic));
+        }
+        let body = parts.join(" ").replace("%slot%", SLOT);
+        let body = if self.rng.chance(200) { body } else { self.framed(body) };
+        let whole = |text: String| text.replace(SLOT, said.slot);
+        Text { subject: self.typed(&subject), body: whole(self.typed(&body)) }
     }
 
     fn urgent_mark(&mut self) -> &'static str {

@@ -29,11 +29,13 @@ pub struct Ticket {
     pub label_urgency: &'static str,
 }
 
-/// The two files draw from streams of their own.
+/// Each file draws from a stream of its own.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Stream {
     Training,
     Demo,
+    RequestsTrain,
+    RequestsDay,
 }
 
 /// Ticket `n` of a stream, with a text of at least so many bytes.
@@ -83,7 +85,7 @@ pub fn ticket(grammar: &Grammar, seed: u64, stream: Stream, n: u32, bytes: usize
     Ticket {
         ticket_id: match stream {
             Stream::Training => format!("SYN-{n:06}"),
-            Stream::Demo => format!("SYN-{:06}", 900_000 + n),
+            _ => format!("SYN-{:06}", 900_000 + n),
         },
         subject: text.subject,
         body: text.body,
@@ -136,7 +138,7 @@ fn reporter_category(grammar: &Grammar, leaf: &Leaf, lang: Lang, rng: &mut Rng) 
 }
 
 /// A moment of the first half of 2026, by the wall clock of the reporter's office: mostly working days and hours, alerts at any time.
-fn created_at(lang: Lang, alert: bool, rng: &mut Rng) -> String {
+pub fn created_at(lang: Lang, alert: bool, rng: &mut Rng) -> String {
     const MONTHS: [usize; 6] = [31, 28, 31, 30, 31, 30];
     // 1 January 2026 is a Thursday: Saturdays are the days 2, 9, ...
     let mut day = rng.below(MONTHS.iter().sum());

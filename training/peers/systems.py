@@ -141,7 +141,7 @@ def _characters_tfidf() -> TfidfVectorizer:
     return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2)
 
 
-def _both_tfidf() -> FeatureUnion:
+def both_tfidf() -> FeatureUnion:
     return make_union(words_tfidf(), _characters_tfidf())
 
 
@@ -152,10 +152,10 @@ def svm() -> LinearSVC:
 PEERS: list[Peer] = [
     Learned("SVM, words", make_pipeline(words_tfidf(), svm())),
     Learned("SVM, characters", make_pipeline(_characters_tfidf(), svm())),
-    Learned("SVM, both", make_pipeline(_both_tfidf(), svm())),
+    Learned("SVM, both", make_pipeline(both_tfidf(), svm())),
     Learned(
         "SVM, both, calibrated",
-        make_pipeline(_both_tfidf(), CalibratedClassifierCV(svm(), cv=_Folds())),
+        make_pipeline(both_tfidf(), CalibratedClassifierCV(svm(), cv=_Folds())),
     ),
     Learned(
         "logistic regression, words",

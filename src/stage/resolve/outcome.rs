@@ -213,3 +213,20 @@ struct Event<'a, T> {
     #[serde(flatten)]
     said: BTreeMap<&'a str, &'a RawValue>,
 }
+
+/// The outcome event's data as its JSON Schema describes it. Never built.
+#[derive(JsonSchema)]
+#[schemars(title = "Outcome", extend("$id" = "https://triaged.dev/schema/outcome.json"))]
+#[allow(dead_code, reason = "the type exists for its schema")]
+pub struct OutcomeSchema {
+    #[schemars(flatten)]
+    outcome: Outcome<'static>,
+    /// The queue that the decision proposed; these six are the action's own, and absent where
+    /// feedback about a ticket was answered.
+    queue: Option<String>,
+    category: Option<serde_json::Value>,
+    priority: Option<serde_json::Value>,
+    language: Option<String>,
+    known_request: Option<serde_json::Value>,
+    ticket: Option<serde_json::Value>,
+}
