@@ -190,7 +190,7 @@ pub(super) fn text(path: &str, value: Value, found: &mut Found<'_>) -> Option<St
 pub(super) fn name(path: &str, name: &str, found: &mut Found<'_>) {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
-    if !name.is_empty() && !(first && name.len() <= 64 && name.chars().all(plain)) {
+    if !first || name.len() > 64 || !name.chars().all(plain) {
         found.add(path, "must be 1 to 64 of the characters a-z 0-9 _ - and begin with a letter");
     }
 }

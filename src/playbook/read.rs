@@ -37,7 +37,9 @@ pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Problem>>
 
 fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) -> Option<Playbook> {
     let id = table.text("id", found);
-    fields::name("id", &id, found);
+    if !id.is_empty() {
+        fields::name("id", &id, found);
+    }
     let version = whole_version(&mut table, found);
     let title = table.text("title", found);
     let owner = table.text("owner", found);
@@ -63,7 +65,11 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
     let unchanged = step::read_unchanged(unchanged, allowed, found);
     let mut steps = Vec::new();
     let mut names = Vec::new();
-    for mut item in table.tables("steps", found) {
+    let items = table.tables("steps", found);
+    if items.is_empty() {
+        found.add("steps", "needs at least one [[steps]]");
+    }
+    for mut item in items {
         if let Some(step) = step::read(&mut item, None, allowed, found) {
             let reserved = ["verify", "undo", "unchanged"].contains(&step.name.as_str());
             if reserved || names.contains(&step.name) {
@@ -73,9 +79,6 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
             steps.push(step);
         }
         item.end(found);
-    }
-    if steps.is_empty() {
-        found.add("steps", "needs at least one [[steps]] that can be read");
     }
     let verify = table.optional_table("verify", found);
     let verify = step::read_verify(verify, allowed, found);

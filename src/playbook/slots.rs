@@ -17,6 +17,8 @@ pub const MAX_CHARS: usize = 128;
 
 const HOSTNAME: &str = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){0,2}";
 const EMAIL: &str = r"[a-zA-Z0-9._%+-]{1,60}@[a-zA-Z0-9-]{1,30}(\.[a-zA-Z0-9-]{1,20}){1,3}";
+/// Fits nothing: for a slot whose own pattern was refused.
+const NEVER: &str = "[a&&b]";
 const INTEGER: &str = "-?[0-9]{1,18}";
 
 /// A checked slot.
@@ -247,7 +249,7 @@ fn slot(name: String, mut table: Fields, found: &mut Found<'_>) -> Option<Slot> 
     table.end(found);
     let patterns = || own.as_deref().into_iter().chain(builtin);
     let whole = patterns().filter_map(|p| Regex::new(&format!(r"\A(?:{p})\z")).ok()).collect();
-    let begin = patterns().next().and_then(|p| Regex::new(&format!(r"\A(?:{p})")).ok())?;
+    let begin = Regex::new(&format!(r"\A(?:{})", patterns().next().unwrap_or(NEVER))).ok()?;
     Some(Slot { name, kind, required, lowercase, agree, from, whole, begin })
 }
 

@@ -178,7 +178,9 @@ pub(super) fn read(
         Some(name) => name.to_owned(),
         None => table.text("name", found),
     };
-    fields::name(&table.path("name"), &name, found);
+    if !name.is_empty() {
+        fields::name(&table.path("name"), &name, found);
+    }
     let method = table.text("method", found);
     let method = Method::named(&method).or_else(|| {
         if !method.is_empty() {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -161,7 +163,7 @@ fn every_wrong_thing_is_named_with_its_path() {
         ("runbooks.example.com/acc", "runbooks.example.com:443/acc", "normal form"),
         ("runbooks.example.com/acc", "runbooks.example.com/x/../acc", "normal form"),
         ("runbooks.example.com/acc", "runbooks.example.com/%2e/acc", "normal form"),
-        ("runbooks.example.com/acc", "runbooks.example.com\\\\acc", "steps[0].url"),
+        ("runbooks.example.com/acc", "runbooks.example.com\\\\acc", "url: must not have a \\"),
         ("/{{slot.user}}/unlock", "/u-{{slot.user}}/unlock", "whole path segment"),
         ("ticket={{ticket.id}}", "{{ticket.id}}=1", "literal names in its query"),
         ("ticket={{ticket.id}}", "ticket=a#b", "fragment"),
@@ -185,6 +187,10 @@ fn every_wrong_thing_is_named_with_its_path() {
         let found = problems(from, to);
         assert!(found.contains(says), "{to}: {found}");
     }
+    let found = problems("pattern = '[a-z]{2,20}", "pattern = '[a-z]+");
+    assert!(found.contains("have 1 problem:"), "one cause, one problem: {found}");
+    let found = problems("[slots.room]", "[slots.\"\"]");
+    assert!(found.contains("slots.: must be 1 to 64"), "{found}");
     let text = GOOD.replacen("[undo]", "[other]", 1).replace("version = 1\n", "");
     let found = library(&text, None).expect_err("problems").to_string();
     for says in ["version: is missing", "undo: is missing", "other: is not a key"] {
@@ -322,4 +328,18 @@ same = [{ pointer = "/updated_at", ticket = "/updated_at" }]
     assert_eq!(holds(at.clone(), r#"{"updated_at":"2026-01-02"}"#), changed);
     assert_eq!(holds(at, "{}"), changed);
     assert_eq!(holds(serde_json::json!({}), "{}"), changed);
+}
+
+proptest! {
+    /// Files come from people: whatever they write is read or refused, never a panic.
+    #[test]
+    fn any_file_is_read_or_refused(at in any::<prop::sample::Index>(), len in 0..40usize, put in "\\PC{0,12}") {
+        let start = (0..=at.index(GOOD.len())).rev().find(|i| GOOD.is_char_boundary(*i)).unwrap_or(0);
+        let end = (start + len..GOOD.len()).find(|i| GOOD.is_char_boundary(*i)).unwrap_or(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..start], &GOOD[end..]);
+        if let Err(Problems(problems)) = library(&text, None) {
+            prop_assert!(!problems.is_empty());
+        }
+        let _ = library(GOOD, Some(&text));
+    }
 }

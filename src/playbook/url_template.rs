@@ -38,6 +38,10 @@ impl UrlTemplate {
             found.add(path, what);
             return None;
         }
+        if text.contains('\\') {
+            found.add(path, "must not have a \\: some parsers read it as a /");
+            return None;
+        }
         if text.contains('#') {
             found.add(path, "must not have a #fragment: it is never sent");
             return None;

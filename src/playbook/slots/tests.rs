@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn read_one(toml: &str) -> Result<Slot, Vec<String>> {
@@ -126,4 +128,24 @@ fn all_problems_are_found_at_once() {
 fn a_text_made_to_be_slow_is_given_up() {
     let slot = "pattern = '[ab]( [ab]){0,60}x?'\nfrom = ['text']";
     assert_eq!(find_in(slot, "", &"a ".repeat(200_000), &Value::Null), Err(Why::Ambiguous));
+}
+
+proptest! {
+    #[test]
+    fn a_value_found_in_any_text_fits_and_stands_in_it(
+        pieces in prop::collection::vec(prop_oneof![
+            prop::sample::select(vec![
+                "kim.minji", "lee.jiho", ".", "@", " ", "의", "-", "\u{200b}", "\u{301}", "é", "\n",
+            ]).prop_map(str::to_owned),
+            any::<String>(),
+        ], 0..12),
+    ) {
+        let text = pieces.concat();
+        if let Ok(value) = find_in(USER, "", &text, &Value::Null) {
+            prop_assert!(text.contains(&value));
+            prop_assert!(value.split('.').count() == 2 && value.is_ascii());
+            let again = find_in(USER, &value, &text, &Value::Null);
+            prop_assert_eq!(again, Ok(value));
+        }
+    }
 }
