@@ -1,6 +1,8 @@
 //! The resolve stage on a log in memory, with real HTTP: whatever goes wrong, each action has one
 //! outcome, what is idempotent takes effect once, and what is not is never called twice.
 
+#[path = "support/playbook.rs"]
+mod playbook;
 #[path = "support/runbook.rs"]
 mod runbook;
 
@@ -16,7 +18,7 @@ use triaged::health::{Stop, WorkerHealth};
 use triaged::log::memory::{Fault, MemoryCluster};
 use triaged::log::{Limit, LogError, NewRecord};
 use triaged::metrics::{Labels, Metrics};
-use triaged::playbook::{Approval, Library, TextFile, approve};
+use triaged::playbook::Library;
 use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{Cap, Limits, SwitchOff};
 use triaged::stage::drive::Driver;
@@ -37,49 +39,8 @@ const LIMITS: Limits = Limits {
 };
 
 fn library(port: u16, delivery: &str) -> Arc<Library> {
-    let text = format!(
-        r#"
-        id = "unlock"
-        version = 1
-        title = "Unlock an account"
-        owner = "identity@example.com"
-        mode = "live"
-        delivery = "{delivery}"
-        minutes_saved = 6
-        fallback_queue = "identity"
-        [match]
-        requests = ["unlock"]
-        [slots.user]
-        pattern = '[a-z]{{2,20}}'
-        from = ["/user"]
-        [[steps]]
-        name = "unlock"
-        method = "POST"
-        url = "http://127.0.0.1:{port}/unlock/{{{{slot.user}}}}"
-        body = {{ ticket = "{{{{ticket.id}}}}" }}
-        timeout_ms = 1000
-        [undo]
-        method = "POST"
-        url = "http://127.0.0.1:{port}/lock/{{{{slot.user}}}}"
-        [reply]
-        en = "{{{{slot.user}}}} can sign in again."
-        ko = "{{{{slot.user}}}} 계정이 풀렸습니다."
-        [[examples]]
-        subject = "unlock"
-        ticket = {{ user = "kim" }}
-        expect = {{ user = "kim" }}
-        [[counter_examples]]
-        subject = "do not"
-        "#
-    );
-    let files = [TextFile { name: String::from("unlock.toml"), text }];
-    let approval = Approval {
-        approver: String::from("board@example.com"),
-        until: jiff::civil::date(9999, 1, 1),
-    };
-    let today = jiff::civil::date(2026, 1, 1);
-    let (file, lock) = approve(&files, None, "unlock", &approval, today).expect("an approval");
-    Arc::new(Library::read(&[file], Some(&lock)).expect("a playbook"))
+    let (files, lock) = playbook::approved([playbook::text("unlock", port, delivery)]);
+    Arc::new(Library::read(&files, Some(&lock)).expect("a playbook"))
 }
 
 /// A cluster with the stage's topics.
@@ -352,7 +313,7 @@ fn undo_takes_back_what_was_done_and_nothing_else() {
     assert_eq!(world.outcomes()["T-1"], expected);
     assert_eq!(world.outcome("T-2"), said("not_undone", Some("failed")));
     let paths: Vec<_> = world.runbook.requests().into_iter().map(|r| r.path).collect();
-    assert_eq!(paths, ["/unlock/kim", "/lock/kim"]);
+    assert_eq!(paths, ["/unlock/kim", "/undo-unlock/kim"]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     writeln!(out, "model     {} {}, {categories} categories", model.version, model.id.as_str())?;
     writeln!(out, "queues    {}", queues.join(", "))?;
     writeln!(out, "matrix    {}", config.policy.matrix.name)?;
-    if let Some(dir) = &args.playbooks {
+    if let Some(dir) = args.playbooks.as_ref().or(config.resolve.playbooks.as_ref()) {
         playbooks::standing(&mut out, dir)?;
     }
     writeln!(out, "ok: every category of the model is covered by a rule")?;

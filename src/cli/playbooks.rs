@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -16,8 +17,8 @@ use crate::playbook::{
     self, Approval, Known, Library, Playbook, Recognise, Standing, TextFile, Tried, Verdict,
 };
 use crate::playbook_dir as dir;
-use crate::triage::model::{Model, Scratch, Target};
-use crate::triage::priority::Proposal;
+use crate::triage::model::Scratch;
+use crate::triage::requests::{self, Requests};
 
 #[derive(Args)]
 pub struct TestArgs {
@@ -55,25 +56,25 @@ struct Given {
 
 impl Given {
     fn try_all<'p>(&self, playbooks: impl Iterator<Item = &'p Playbook>) -> Result<Vec<Tried>> {
-        let model = self.model.as_deref().map(bundle::open).transpose()?;
-        let recognise = model.as_ref().map(recogniser);
+        let open = |dir: &PathBuf| -> Result<_> {
+            let model = Arc::new(bundle::open(dir)?);
+            Ok(recogniser(Requests::new(model, requests::Limits::default())?))
+        };
+        let recognise = self.model.as_ref().map(open).transpose()?;
         let recognise = recognise.as_ref().map(|r| r as &Recognise<'_>);
         Ok(playbooks.flat_map(|p| playbook::tried(p, recognise)).collect())
     }
 }
 
 /// What a known-request model says of a subject and a body; nothing where it is not sure.
-fn recogniser(model: &Model) -> impl Fn(&str, &str) -> Option<Known> {
+fn recogniser(requests: Requests) -> impl Fn(&str, &str) -> Option<Known> {
     let scratch = RefCell::new(Scratch::default());
     move |subject, body| {
-        let judgement = model.judge(&mut scratch.borrow_mut(), subject, body);
-        let proposal = Proposal::of(model, &judgement, Target::Category)?;
-        let label = model.head(Target::Category)?.labels.get(proposal.best)?;
-        let runner_up = proposal.runner_up.map_or(0.0, |(_, p)| p);
-        proposal.is_confident().then(|| Known {
-            request: label.to_string(),
-            confidence: proposal.confidence,
-            margin: proposal.confidence - runner_up,
+        let known = requests.known(&mut scratch.borrow_mut(), subject, body);
+        known.request.map(|request| Known {
+            request: request.to_string(),
+            confidence: known.confidence,
+            margin: known.margin,
         })
     }
 }
