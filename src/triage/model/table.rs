@@ -166,16 +166,12 @@ impl Table {
 
     /// What each word and then each pair of the last sum adds to one column's lead over another,
     /// before the division by the length.
-    pub(super) fn leads<'a>(
-        &'a self,
-        sums: &'a Sums,
-        best: usize,
-        second: usize,
-    ) -> impl Iterator<Item = f64> + 'a {
-        sums.units.iter().map(move |unit| {
+    pub(super) fn leads(&self, sums: &Sums, best: usize, second: usize) -> Vec<f64> {
+        let lead = |unit: &Unit| {
             let row = self.row_of(unit, &sums.strangers);
             (f64::from(value(row, best)) - f64::from(value(row, second))) * f64::from(unit.g)
-        })
+        };
+        sums.units.iter().map(lead).collect()
     }
 }
 
