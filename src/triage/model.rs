@@ -330,9 +330,9 @@ impl Model {
         let says_nothing = |place: usize| {
             words.get(place).is_some_and(|w| w.id.is_none() && bag.grams(w).is_empty())
         };
-        let leads = self.table.leads(sums, best, second).enumerate();
+        let leads = self.table.leads(sums, best, second).into_iter().enumerate();
         let parts = leads
-            .filter(|(place, _)| !says_nothing(*place))
+            .filter(|(place, lead)| *lead != 0.0 || !says_nothing(*place))
             .map(|(place, lead)| Part { place, weight: lead * by });
         let text = |word: u32| bag.text(&self.lexicon, &words[word as usize]);
         let listed = |part: Part| match words.get(part.place) {

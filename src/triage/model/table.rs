@@ -166,16 +166,12 @@ impl Table {
 
     /// What each word and then each pair of the last sum adds to one column's lead over another,
     /// before the division by the length.
-    pub(super) fn leads<'a>(
-        &'a self,
-        sums: &'a Sums,
-        best: usize,
-        second: usize,
-    ) -> impl Iterator<Item = f64> + 'a {
-        sums.units.iter().map(move |unit| {
+    pub(super) fn leads(&self, sums: &Sums, best: usize, second: usize) -> Vec<f64> {
+        let lead = |unit: &Unit| {
             let row = self.row_of(unit, &sums.strangers);
             (f64::from(value(row, best)) - f64::from(value(row, second))) * f64::from(unit.g)
-        })
+        };
+        sums.units.iter().map(lead).collect()
     }
 }
 
@@ -186,9 +182,9 @@ fn value(row: &[Block], column: usize) -> f32 {
 /// How much a feature counts that occurs with this weight (sublinear term frequency; Manning,
 /// Raghavan and Schütze 2008, 6.4.1).
 pub fn dampened(weight: f32) -> f32 {
-    let small = DAMPENED.get(weight as usize).copied();
-    match small {
-        Some(of_whole) if weight.fract() == 0.0 => of_whole,
+    let whole = weight as usize;
+    match DAMPENED.get(whole) {
+        Some(of_whole) if whole as f32 == weight => *of_whole,
         _ if weight > 1.0 => 1.0 + weight.ln(),
         _ => weight,
     }
@@ -209,8 +205,8 @@ pub fn shared(n: usize) -> f32 {
 
 fn add(sums: &mut [Block], by: f32, row: &[Block]) {
     for (sum, block) in sums.iter_mut().zip(row) {
-        for (sum, weight) in sum.0.iter_mut().zip(&block.0) {
-            *sum += by * weight;
-        }
+        // By value, so that nothing can overlap: this form is vectorised.
+        let before = sum.0;
+        sum.0 = std::array::from_fn(|lane| before[lane] + by * block.0[lane]);
     }
 }

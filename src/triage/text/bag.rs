@@ -25,9 +25,17 @@ pub struct Bag {
     hasher: foldhash::fast::FixedState,
     marked: Marked,
     buffer: String,
-    previous: Option<u32>,
+    previous: Option<Previous>,
     occurrences: u32,
     unknown: u32,
+}
+
+/// The word before: its place and id, and whether the ticket had it for the first time.
+#[derive(Clone, Copy)]
+struct Previous {
+    place: u32,
+    id: u32,
+    first: bool,
 }
 
 /// A place, and the ticket that it is of.
@@ -112,14 +120,15 @@ impl Bag {
         word.count += 1;
         self.occurrences += 1;
         self.unknown += u32::from(word.unknown);
-        let second = word.id;
-        if let Some(previous) = self.previous
-            && let (Some(first), Some(second)) = (self.words[previous as usize].id, second)
-            && let Some(pair) = lexicon.pair(first, second)
+        let now = word.id.map(|id| Previous { place, id, first: word.count == 1 });
+        if let (Some(first), Some(second)) = (self.previous, now)
+            && let Some(pair) = lexicon.pair(first.id, second.id)
         {
-            self.add_pair(pair, (previous, place), weight);
+            // Two words of which one is new here have not met before.
+            let met = !first.first && !second.first;
+            self.add_pair(pair, (first.place, second.place), weight, met);
         }
-        self.previous = Some(place);
+        self.previous = now;
     }
 
     /// The place of a word of the vocabulary.
@@ -159,10 +168,15 @@ impl Bag {
         place
     }
 
-    fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32) {
+    /// `maybe_seen` is whether the ticket can have had the pair before.
+    fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32, maybe_seen: bool) {
         // Ids are distinct and few: one multiplication spreads them (Knuth, TAOCP 3, 6.4).
         let hash = |id: u32| u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = match self.seen_pairs.find(hash(id), |(other, _)| *other == id) {
+        let seen = match maybe_seen {
+            true => self.seen_pairs.find(hash(id), |(other, _)| *other == id),
+            false => None,
+        };
+        let place = match seen {
             Some((_, place)) => *place,
             None => {
                 let place = self.pairs.len() as u32;

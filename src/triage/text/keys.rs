@@ -1,9 +1,7 @@
 //! Short texts as keys: up to 15 bytes are one number, so that finding one compares no text
 //! elsewhere in memory.
 
-use std::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 
 /// The longest text that is a number.
 const SHORT: usize = 15;
@@ -11,26 +9,34 @@ const SHORT: usize = 15;
 /// Texts with their ids.
 #[derive(Clone, Default)]
 pub struct Keys {
-    short: HashMap<u128, u32, BuildHasherDefault<Fold>>,
+    /// Both halves of a number, and the id: in 24 bytes, where a `u128` would make them 32.
+    short: HashTable<(u64, u64, u32)>,
     long: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
 }
 
 impl Keys {
     /// Whether it was there already.
     pub fn insert(&mut self, text: &[u8], id: u32) -> bool {
-        let before = match number(text) {
-            Some(key) => self.short.insert(key, id),
-            None => self.long.insert(text.into(), id),
-        };
-        before.is_some()
+        let Some(key) = number(text) else { return self.long.insert(text.into(), id).is_some() };
+        let there = self.find_number(key).is_some();
+        if !there {
+            let (low, high) = halves(key);
+            self.short.insert_unique(fold(low, high), (low, high, id), |k| fold(k.0, k.1));
+        }
+        there
     }
 
     pub fn find(&self, text: &[u8]) -> Option<u32> {
         match number(text) {
-            Some(key) => self.short.get(&key),
-            None => self.long.get(text),
+            Some(key) => self.find_number(key),
+            None => self.long.get(text).copied(),
         }
-        .copied()
+    }
+
+    fn find_number(&self, key: u128) -> Option<u32> {
+        let (low, high) = halves(key);
+        let same = |k: &(u64, u64, u32)| (k.0, k.1) == (low, high);
+        self.short.find(fold(low, high), same).map(|k| k.2)
     }
 
     /// As [`Self::find`], of the text at `start..end` of bytes with [`Padded`] behind them.
@@ -41,7 +47,7 @@ impl Keys {
                 let mut whole = [0; 16];
                 whole.copy_from_slice(window);
                 let text = u128::from_le_bytes(whole) & !(u128::MAX << (8 * len));
-                self.short.get(&with_len(text, len)).copied()
+                self.find_number(with_len(text, len))
             }
             _ => self.find(bytes.0.get(start..end)?),
         }
@@ -96,27 +102,15 @@ fn with_len(bytes: u128, len: usize) -> u128 {
     bytes | (len as u128) << 120
 }
 
+fn halves(key: u128) -> (u64, u64) {
+    (key as u64, (key >> 64) as u64)
+}
+
 /// Hashes a number with one multiplication, folded (Knuth, TAOCP 3, 6.4; as foldhash does).
-#[derive(Default)]
-struct Fold(u64);
-
-impl Hasher for Fold {
-    fn write_u128(&mut self, key: u128) {
-        let (low, high) = (key as u64, (key >> 64) as u64);
-        let product =
-            u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd1b5_4a32_d192_ed03);
-        self.0 = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u128(u128::from(self.0) << 64 | u128::from(*byte));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+fn fold(low: u64, high: u64) -> u64 {
+    let product =
+        u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd1b5_4a32_d192_ed03);
+    (product >> 64) as u64 ^ product as u64
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub struct Lexicon {
     words: Keys,
     grams: Keys,
     /// Two words' ids, and the pair's own.
-    pairs: HashTable<(u64, u32)>,
+    pairs: HashTable<[u32; 3]>,
     /// A bit for each pair, by its hash: most neighbours are no pair, and this small table says so.
     pair_bits: Box<[u64]>,
     /// The words, and for each id below the first n-gram's where its word is.
@@ -113,8 +113,8 @@ impl Lexicon {
         let bits = (new.pairs.len() * 16).next_power_of_two().max(64);
         new.pair_bits = vec![0; bits / 64].into();
         let Self { pairs, pair_bits, .. } = &mut new;
-        for (key, _) in pairs.iter() {
-            let (word, bit) = bit_of(pair_hash(*key), pair_bits.len());
+        for [first, second, _] in pairs.iter() {
+            let (word, bit) = bit_of(pair_hash(*first, *second), pair_bits.len());
             pair_bits[word] |= bit;
         }
         Ok(new)
@@ -123,11 +123,13 @@ impl Lexicon {
     /// Whether it was there already; none where it is no pair of words.
     fn insert_pair(&mut self, entry: &str, id: u32) -> Option<bool> {
         let (first, second) = entry.split_once(' ')?;
-        let key = pair_key(self.word(first)?, self.word(second)?);
-        if self.pairs.find(pair_hash(key), |(other, _)| *other == key).is_some() {
+        let (first, second) = (self.word(first)?, self.word(second)?);
+        let hash = pair_hash(first, second);
+        let same = |[a, b, _]: &[u32; 3]| (*a, *b) == (first, second);
+        if self.pairs.find(hash, same).is_some() {
             return Some(true);
         }
-        self.pairs.insert_unique(pair_hash(key), (key, id), |(other, _)| pair_hash(*other));
+        self.pairs.insert_unique(hash, [first, second, id], |[a, b, _]| pair_hash(*a, *b));
         Some(false)
     }
 
@@ -158,13 +160,13 @@ impl Lexicon {
 
     /// The id of the pair of two words, given by their ids.
     pub(crate) fn pair(&self, first: u32, second: u32) -> Option<u32> {
-        let key = pair_key(first, second);
-        let hash = pair_hash(key);
+        let hash = pair_hash(first, second);
         let (word, bit) = bit_of(hash, self.pair_bits.len());
         if self.pair_bits[word] & bit == 0 {
             return None;
         }
-        self.pairs.find(hash, |(other, _)| *other == key).map(|(_, id)| *id)
+        let same = |[a, b, _]: &[u32; 3]| (*a, *b) == (first, second);
+        self.pairs.find(hash, same).map(|[.., id]| *id)
     }
 
     /// Appends the ids of the distinct known n-grams of `word` to `ids`, in the order of their
@@ -239,13 +241,10 @@ pub fn shape(word: &str) -> Option<String> {
     word.contains(digit).then(|| word.replace(digit, "0"))
 }
 
-fn pair_key(first: u32, second: u32) -> u64 {
-    u64::from(first) << 32 | u64::from(second)
-}
-
 /// Ids are small and dense: one multiplication by an odd constant spreads them (Knuth, TAOCP 3,
 /// 6.4), and the fold brings the high bits down.
-fn pair_hash(key: u64) -> u64 {
+fn pair_hash(first: u32, second: u32) -> u64 {
+    let key = u64::from(first) << 32 | u64::from(second);
     let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * 0xd1b5_4a32_d192_ed03;
     (product >> 64) as u64 ^ product as u64
 }
