@@ -21,6 +21,7 @@ fn labels() -> Labels {
         malformed: vec!["not_json"],
         masks: vec!["email"],
         doubts: vec!["low_confidence"],
+        ..Labels::default()
     }
 }
 

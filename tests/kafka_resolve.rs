@@ -161,6 +161,11 @@ fn kill_9() -> Result<(), Failed> {
         let text = |name: &str| outcome[name].as_str().unwrap_or_default().to_owned();
         outcomes.entry(text("ticket_id")).or_default().push(text("outcome"));
     }
+    for outcome in world.values("tickets.outcomes")? {
+        if outcome["outcome"] == "handed_back" {
+            eprintln!("{} {} {}", outcome["ticket_id"], outcome["reason"], outcome["detail"]);
+        }
+    }
     let twice: Vec<_> = outcomes.iter().filter(|(_, of)| of.len() != 1).collect();
     ensure(twice.is_empty() && outcomes.len() == TICKETS, format!("not once each: {twice:?}"))?;
     let routed: BTreeSet<String> = world
