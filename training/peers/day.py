@@ -77,8 +77,8 @@ def day(options: argparse.Namespace) -> str:
         "**This is no blind test.** The authors of these wordings wrote those of the training too, and "
         "looked at this stream's outcome while they added training wordings, chose how many training "
         "tickets and words there are and that others share one label, and gave near misses the subjects "
-        "of ordinary tickets in place of those of requests. The first version of all that, with a third "
-        "of the wordings, had .26 recognised at .95. Expect less on a desk's own tickets.\n",
+        "of ordinary tickets in place of those of requests. Before that it recognised far less "
+        "([0010](decisions/0010-known-requests.md)). Expect less on a desk's own tickets.\n",
         table(head, lines),
         f"Requests that were not recognised, by doubt: {reasons}. {len(wrong)} names are wrong; "
         f"{sum('label_near' in row for row, _ in wrong)} of those tickets are near misses, of which "
