@@ -11,6 +11,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/target/release/triaged /usr/local/bin/triaged
 COPY models/default /opt/triaged/models/default
+COPY models/requests /opt/triaged/models/requests
 WORKDIR /opt/triaged
 USER 65532:65532
 ENTRYPOINT ["triaged"]

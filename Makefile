@@ -1,5 +1,5 @@
 # Everything that people run by name. Each target is one or two commands that can be run by hand.
-.PHONY: test chaos bench predict scale corpus model quality schemas
+.PHONY: test chaos bench predict scale corpus model request-model quality requests schemas
 
 # All tests; those on a real Kafka start it themselves (see README).
 test:
@@ -31,10 +31,19 @@ corpus:
 model: corpus
 	cargo run --release -- train --data target/corpus/tickets.jsonl --recipe training/default.toml --out models/default
 
+# The known-request model that ships, from synthetic tickets with requests among them.
+request-model:
+	cargo run --release --example corpus -- --out target/requests --seed 7 --requests train
+	cargo run --release -- train --data target/requests/requests.jsonl --recipe training/requests.toml --out models/requests
+
 # How good trained models are beside the usual text classifiers, on labelled sets that are not part of
 # the project (TRIAGED_QUALITY_DATA, or ../shared/data). Rewrites docs/quality.md.
 quality:
 	training/peers/run.sh
+
+# How well known requests are recognised: rewrites its section of docs/quality.md. `make quality` ends with it.
+requests:
+	training/peers/requests.sh
 
 # The published contracts, from the types.
 schemas:

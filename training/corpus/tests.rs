@@ -92,3 +92,74 @@ fn texts_are_as_long_as_asked_for() {
         assert!(ticket.subject.len() + ticket.body.len() >= 1_000, "{}", ticket.body);
     }
 }
+
+mod requests_among_others {
+    use super::*;
+    use crate::grammar::Lang;
+    use crate::requests::{Line, Request, line, load};
+
+    fn all(part: Part, count: u32) -> Vec<Line> {
+        let (grammar, requests) = loaded();
+        (1..=count).map(|n| line(&grammar, &requests, 7, part, n)).collect()
+    }
+
+    fn loaded() -> (Grammar, Vec<Request>) {
+        let grammar = grammar();
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(GRAMMAR).join("requests");
+        let requests = load(&dir, &grammar).unwrap();
+        (grammar, requests)
+    }
+
+    /// Whatever else changes, the day must not be learnt by heart.
+    #[test]
+    fn the_day_has_no_template_of_the_training() {
+        for request in loaded().1 {
+            for lang in [Lang::En, Lang::Ko] {
+                let of = |part| {
+                    let w = request.wordings(part, lang);
+                    [&w.ask, &w.near, &w.why, &w.name]
+                        .into_iter()
+                        .flatten()
+                        .collect::<BTreeSet<_>>()
+                };
+                let shared: Vec<_> =
+                    of(Part::Train).intersection(&of(Part::Day)).copied().collect();
+                assert!(shared.is_empty(), "{}: {shared:?}", request.request);
+            }
+        }
+    }
+
+    #[test]
+    fn no_body_of_a_bare_request_is_in_both() {
+        let bodies = |part| -> BTreeSet<String> {
+            let asked = all(part, 3_000).into_iter().filter(|l| l.label_request.is_some());
+            asked.map(|l| l.ticket.body.to_lowercase()).collect()
+        };
+        let (train, day) = (bodies(Part::Train), bodies(Part::Day));
+        assert!(train.is_disjoint(&day), "{:?}", train.intersection(&day).next());
+    }
+
+    #[test]
+    fn two_fifths_of_the_day_are_requests_and_their_slots_are_where_they_say() {
+        let day = all(Part::Day, 5_000);
+        let asked: Vec<&Line> = day.iter().filter(|l| l.label_request.is_some()).collect();
+        assert!((1_900..=2_100).contains(&asked.len()), "{}", asked.len());
+        let named = asked.iter().filter(|l| l.label_slot.is_some()).count();
+        assert!(named * 100 > asked.len() * 90 && named < asked.len(), "{named}");
+        for line in &asked {
+            let Some(slot) = &line.label_slot else { continue };
+            let in_field = line.custom.values().any(|value| value == slot);
+            assert!(in_field || line.ticket.body.contains(slot.as_str()), "{}", line.ticket.body);
+        }
+    }
+
+    #[test]
+    fn no_template_syntax_is_left_over() {
+        for line in all(Part::Train, 2_000).into_iter().chain(all(Part::Day, 2_000)) {
+            let text = format!("{} {}", line.ticket.subject, line.ticket.body);
+            let left = text.contains(['{', '}', '#', '\u{e000}']) || text.contains("%slot");
+            assert!(!left, "{text}");
+            assert_ne!(line.ticket.label_category, "");
+        }
+    }
+}

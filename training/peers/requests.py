@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from .day import day
-from .report import share, table
+from .report import mean, share, table
 from .systems import both_tfidf, svm, words_tfidf
 
 DRAWS = 5
@@ -220,12 +220,16 @@ def variant_text(variant: Variant, measured: list[dict[str, Outcome]]) -> str:
     lines = []
     for name in measured[0]:
         draws = [one[name] for one in measured]
-        mean = [float(np.mean([getattr(d, k) for d in draws])) for k in ("precision", "resolved")]
-        right = sum(d.precision * d.taken for d in draws)
-        pooled = right / max(1, sum(d.taken for d in draws))
-        each = ", ".join(f"{share(d.resolved)} at {share(d.precision)}" for d in draws)
-        best = float(np.mean([d.best for d in draws]))
-        lines.append([name, share(mean[1]), share(mean[0]), share(pooled), share(best), each])
+        naming = [d for d in draws if d.taken]
+        names = sum(d.taken for d in draws)
+        pooled = sum(d.precision * d.taken for d in naming) / names if naming else None
+        each = ", ".join(
+            f"{share(d.resolved)} at {share(d.precision)}" if d.taken else "none" for d in draws
+        )
+        resolved, best = mean([d.resolved for d in draws]), mean([d.best for d in draws])
+        precision = mean([d.precision for d in naming]) if naming else None
+        cells = [share(value) for value in (resolved, precision, pooled, best)]
+        lines.append([name, *cells, each])
     head = ["", "resolved", "precision", "of all taken", "best resolved at .99"]
     draws = table([*head, "resolved at precision, by draw"], lines)
     return f"**{variant.title[0].upper()}{variant.title[1:]}**\n\n{draws}"
@@ -254,11 +258,15 @@ not. A system may name a request or say nothing. *Resolved* is the share of the 
 rows that get their right name; *precision* is the share of names given that are right, so naming a
 request in any other row is an error. Of 5,500 test rows 450 are known, and 1,000 are out of scope,
 of which training shows 100. Both numbers are means over five draws of the 15, fixed beforehand by a
-hash; a draw without a name given counts as precise and unresolved. *Of all taken* is the precision of
+hash; a draw in which nothing is named has no precision and nothing resolved. *Of all taken* is the precision of
 all five draws' names together. Each system chooses one threshold from held-out answers on its
 training rows, by one rule: the lower bound of its precision (Wilson, 95 %) is .99; where nothing
 shows that, .99 with one more error and a mean confidence of .99. *Best resolved at .99* is what the
 best threshold of all would reach, chosen on the test rows with hindsight.
+
+The draws were fixed before anything was measured. The rule was not: the authors saw these test rows'
+outcomes while they compared rules, and whether others keep their labels. No row was looked at to set
+a number, but the table is no blind test of the rule.
 
 The aim is .90 resolved at .99. {verdict}
 """
@@ -274,9 +282,10 @@ def verdict(measured: list[list[dict[str, Outcome]]]) -> str:
         return "`triaged` reaches it."
     return (
         f"`triaged` does not reach it: {share(resolved)} at {share(precision)}, and even with "
-        f"hindsight {share(best)} at .99. Held-out training rows are kinder than the test: they hold "
-        "a tenth of its share of out-of-scope rows, and a few rows that stand close to a request under "
-        "another intent's label are enough to spend the hundredth that may be wrong."
+        f"hindsight {share(best)} at .99. Held-out training rows are kinder than the test: of them 1 in "
+        "150 is out of scope, of the test rows 1 in 5.5. Of the first draw's surest errors several are "
+        "close to a request and belong to another intent, such as \"what is my current location\"; "
+        "how much each of the two costs was not measured."
     )
 
 

@@ -15,3 +15,5 @@ fi
 
 cargo build --release --locked
 "$environment/bin/python" -m peers --data "$data" "$@"
+# The report was written anew: its section on known requests, too.
+training/peers/requests.sh "$@"
