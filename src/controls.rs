@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::health::Stop;
-use crate::log::{Follow, LogError};
+use crate::log::{Follow, LogError, Record};
 use crate::metrics::Metrics;
 use crate::resolve::control::{Order, Switches};
 
@@ -64,26 +64,23 @@ impl Controls {
     }
 }
 
-/// Reads the control topic until a stop is requested.
+/// Reads the control topic: all that is in it now, and from then on in a thread until a stop is
+/// requested.
 ///
 /// # Errors
-/// When no thread can be started.
+/// [`LogError::Fatal`] when the topic cannot be read or no thread be started,
+/// [`LogError::Aborted`] when the service stops.
 pub fn watch(
     controls: Arc<Controls>,
     mut topic: Box<dyn Follow>,
     metrics: Arc<Metrics>,
     stop: Stop,
-) -> std::io::Result<JoinHandle<()>> {
+) -> Result<JoinHandle<()>, LogError> {
+    controls.apply(orders(&topic.catch_up()?));
     let watch = move || {
         while !stop.requested() {
             match topic.catch_up() {
-                Ok(records) => controls.apply(records.iter().filter_map(|record| {
-                    let order = serde_json::from_slice(record.value.as_deref()?);
-                    if order.is_err() {
-                        tracing::warn!(origin = %record.origin, "no order of this service, skipped");
-                    }
-                    order.ok()
-                })),
+                Ok(records) => controls.apply(orders(&records)),
                 Err(LogError::Aborted(_)) => return,
                 Err(LogError::Fatal(error)) => {
                     tracing::error!(error, "the control topic cannot be read: all calls stop");
@@ -96,5 +93,20 @@ pub fn watch(
             std::thread::sleep(LOOK);
         }
     };
-    std::thread::Builder::new().name(String::from("controls")).spawn(watch)
+    std::thread::Builder::new()
+        .name(String::from("controls"))
+        .spawn(watch)
+        .map_err(|e| LogError::Fatal(format!("cannot start a thread: {e}")))
+}
+
+/// The orders among a topic's records; what is none is left out, and said.
+fn orders(records: &[Record]) -> Vec<Order> {
+    let read = |record: &Record| {
+        let order = serde_json::from_slice(record.value.as_deref()?);
+        if order.is_err() {
+            tracing::warn!(origin = %record.origin, "no order of this service, skipped");
+        }
+        order.ok()
+    };
+    records.iter().filter_map(read).collect()
 }

@@ -133,7 +133,7 @@ fn ticket(n: usize) -> Value {
 }
 
 fn kill_9() -> Result<(), Failed> {
-    const TICKETS: usize = 1_000;
+    const TICKETS: usize = 600;
     let (struck, strike) = channel();
     let world = World::new(striking(struck))?;
     world.put((0..TICKETS).map(ticket))?;
@@ -160,11 +160,6 @@ fn kill_9() -> Result<(), Failed> {
     for outcome in world.values("tickets.outcomes")? {
         let text = |name: &str| outcome[name].as_str().unwrap_or_default().to_owned();
         outcomes.entry(text("ticket_id")).or_default().push(text("outcome"));
-    }
-    for outcome in world.values("tickets.outcomes")? {
-        if outcome["outcome"] == "handed_back" {
-            eprintln!("{} {} {}", outcome["ticket_id"], outcome["reason"], outcome["detail"]);
-        }
     }
     let twice: Vec<_> = outcomes.iter().filter(|(_, of)| of.len() != 1).collect();
     ensure(twice.is_empty() && outcomes.len() == TICKETS, format!("not once each: {twice:?}"))?;

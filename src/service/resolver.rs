@@ -67,8 +67,7 @@ impl Resolver {
             &WorkerHealth::new(),
             &self.stop,
         )?;
-        watch(Arc::clone(&self.controls), switches, Arc::clone(&self.metrics), self.stop.clone())
-            .map_err(|e| fatal(format!("cannot start a thread: {e}")))?;
+        watch(Arc::clone(&self.controls), switches, Arc::clone(&self.metrics), self.stop.clone())?;
         let ledger =
             follow(&self.config, &self.config.resolve.topics.ledger, &self.health, &self.stop)?;
         let route = self.config.route.clone();

@@ -58,10 +58,14 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
         new.gram_ids.insert(gram.into(), new.entries.len() as u32);
         new.push(format!("{GRAM}{gram}"), rarity(n, tickets) * settings.gram_weight);
     }
-    let var = |name: &str, or: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
+    let var =
+        |name: &str, or: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
     let (pmi, red, pmin) = (var("PAIR_PMI", 0.0), var("PAIR_RED", 0.5), var("PAIR_MIN", 1.0));
     let telling = |first: u32, second: u32, n: u32| {
-        let (a, b) = (f64::from(tickets_with_word[first as usize]), f64::from(tickets_with_word[second as usize]));
+        let (a, b) = (
+            f64::from(tickets_with_word[first as usize]),
+            f64::from(tickets_with_word[second as usize]),
+        );
         let n = f64::from(n);
         n >= pmin && n < red * a.min(b) && n * tickets > pmi * a * b
     };
