@@ -3,18 +3,13 @@
 //!
 //! `cargo run --example runbooks`, then look at <http://127.0.0.1:8199/state>.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse as _, Response};
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::Value;
+use triaged::runbooks::Runbooks;
 
 /// Plays the four runbooks of examples/playbooks on loopback
 #[derive(Parser)]
@@ -30,210 +25,6 @@ struct Args {
     /// Tickets as JSON lines, for the endpoint that reads one again
     #[arg(long, value_name = "FILE", default_value = "examples/tickets.jsonl")]
     tickets: String,
-}
-
-/// A key that was seen: for which request, and its answer once there is one.
-struct Seen {
-    request: String,
-    answer: Option<(StatusCode, Value)>,
-}
-
-#[derive(Default)]
-struct World {
-    /// By user: whether it is locked. Users are locked until they are unlocked.
-    accounts: BTreeMap<String, bool>,
-    /// By host: how often its session was reset. Sessions are stuck until then.
-    resets: BTreeMap<String, u64>,
-    /// By user: whether a profile was sent and its link still works.
-    profiles: BTreeMap<String, bool>,
-    /// By printer: its jobs. There are three until the queue is cleared.
-    jobs: BTreeMap<String, u64>,
-    tickets: BTreeMap<String, Value>,
-    keys: BTreeMap<String, Seen>,
-    /// By idempotency key: how often it changed something.
-    effects: BTreeMap<String, u64>,
-}
-
-impl World {
-    /// What a runbook answers, and what it changes. None: there is no such runbook.
-    fn act(&mut self, method: &str, path: &[&str], body: &Value) -> Option<(u16, Value)> {
-        let answer = match (method, path) {
-            ("GET", ["accounts", user]) => {
-                let locked = self.accounts.get(*user).copied().unwrap_or(true);
-                json!({"user": user, "locked": locked})
-            }
-            ("POST", ["accounts", user, what @ ("lock" | "unlock")]) => {
-                self.accounts.insert((*user).to_owned(), *what == "lock");
-                json!({"user": user, "locked": *what == "lock"})
-            }
-            ("GET", ["vdi", host]) => {
-                let session = if self.resets.contains_key(*host) { "ready" } else { "stuck" };
-                json!({"host": host, "session": session})
-            }
-            ("POST", ["vdi", host, "reset"]) => {
-                *self.resets.entry((*host).to_owned()).or_default() += 1;
-                json!({"host": host, "session": "ready"})
-            }
-            ("GET", ["vpn", "profiles", user]) => {
-                json!({"user": user, "sent": self.profiles.get(*user).copied().unwrap_or(false)})
-            }
-            ("POST", ["vpn", "profiles"]) => {
-                let Some(user) = body["user"].as_str() else {
-                    return Some((422, json!({"error": "the body needs a user"})));
-                };
-                self.profiles.insert(user.to_owned(), true);
-                return Some((202, json!({"user": user, "sent": true})));
-            }
-            ("POST", ["vpn", "profiles", user, "revoke"]) => {
-                self.profiles.insert((*user).to_owned(), false);
-                json!({"user": user, "sent": false})
-            }
-            ("GET", ["printers", printer]) => {
-                json!({"printer": printer, "jobs": self.jobs.get(*printer).copied().unwrap_or(3)})
-            }
-            ("DELETE", ["printers", printer, "jobs"]) => {
-                self.jobs.insert((*printer).to_owned(), 0);
-                json!({"printer": printer, "jobs": 0})
-            }
-            ("GET", ["tickets", id]) => match self.tickets.get(*id) {
-                Some(ticket) => ticket.clone(),
-                None => return Some((404, json!({"error": "no such ticket"}))),
-            },
-            _ => return None,
-        };
-        Some((200, answer))
-    }
-
-    /// A person at the desk edits a ticket, so that it is no longer the one that was triaged.
-    fn edit(&mut self, id: &str) -> (StatusCode, Value) {
-        match self.tickets.get_mut(id) {
-            Some(ticket) => {
-                ticket["updated_at"] = json!("2026-11-02T12:00:00Z");
-                (StatusCode::OK, ticket.clone())
-            }
-            None => (StatusCode::NOT_FOUND, json!({"error": "no such ticket"})),
-        }
-    }
-
-    fn state(&self) -> Value {
-        json!({
-            "accounts_locked": self.accounts,
-            "session_resets": self.resets,
-            "profiles_sent": self.profiles,
-            "printer_jobs": self.jobs,
-            "effects_by_key": self.effects,
-        })
-    }
-}
-
-struct Server {
-    world: Mutex<World>,
-    fail: BTreeSet<String>,
-    slow: Duration,
-}
-
-/// The runbook's name, for `--fail`.
-fn name(method: &str, path: &[&str]) -> String {
-    match (method, path) {
-        ("POST", ["vpn", "profiles"]) => "send".to_owned(),
-        ("DELETE", _) => "clear".to_owned(),
-        (_, [.., last]) => (*last).to_owned(),
-        _ => String::new(),
-    }
-}
-
-impl Server {
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn answer(
-        &self,
-        method: &str,
-        uri: &Uri,
-        key: Option<&str>,
-        body: &[u8],
-    ) -> (StatusCode, Value) {
-        let path: Vec<&str> = uri.path().split('/').skip(1).collect();
-        match (method, &path[..]) {
-            ("GET", ["state"]) => return (StatusCode::OK, self.world().state()),
-            // What people do needs no key.
-            ("POST", ["tickets", id, "edit"]) => return self.world().edit(id),
-            _ => {}
-        }
-        if method != "GET" && self.fail.contains(&name(method, &path)) {
-            return (StatusCode::INTERNAL_SERVER_ERROR, json!({"error": "told to fail"}));
-        }
-        let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
-        let done = if method == "GET" {
-            to_answer(self.world().act(method, &path, &parsed))
-        } else {
-            let Some(key) = key.filter(|k| !k.is_empty()) else {
-                return (StatusCode::BAD_REQUEST, json!({"error": "Idempotency-Key is missing"}));
-            };
-            let request = format!("{method} {uri} {}", String::from_utf8_lossy(body));
-            match self.once(key, &request, method, &path, &parsed) {
-                Ok(done) => done,
-                Err(answer) => return answer,
-            }
-        };
-        tokio::time::sleep(self.slow).await;
-        if let (Some(key), true) = (key, method != "GET")
-            && let Some(seen) = self.world().keys.get_mut(key)
-        {
-            seen.answer = Some(done.clone());
-        }
-        done
-    }
-
-    /// Acts for a key that was never seen. Else the answer that it has: the same again, 409 while
-    /// the first is under way, 422 for another request.
-    fn once(
-        &self,
-        key: &str,
-        request: &str,
-        method: &str,
-        path: &[&str],
-        body: &Value,
-    ) -> Result<(StatusCode, Value), (StatusCode, Value)> {
-        let mut world = self.world();
-        if let Some(seen) = world.keys.get(key) {
-            return Err(match &seen.answer {
-                _ if seen.request != request => (
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    json!({"error": "the key was used for another request"}),
-                ),
-                Some(answer) => answer.clone(),
-                None => (StatusCode::CONFLICT, json!({"error": "still under way"})),
-            });
-        }
-        let done = to_answer(world.act(method, path, body));
-        if done.0.is_success() {
-            *world.effects.entry(key.to_owned()).or_default() += 1;
-        }
-        let seen = Seen { request: request.to_owned(), answer: None };
-        world.keys.insert(key.to_owned(), seen);
-        Ok(done)
-    }
-}
-
-fn to_answer(acted: Option<(u16, Value)>) -> (StatusCode, Value) {
-    let (status, value) = acted.unwrap_or((404, json!({"error": "no such runbook"})));
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), value)
-}
-
-async fn handle(
-    State(server): State<Arc<Server>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-    let key = key.map(|key| key.trim_matches('"').to_owned());
-    let (status, value) = server.answer(method.as_str(), &uri, key.as_deref(), &body).await;
-    println!("{method} {uri} key={} -> {}", key.as_deref().unwrap_or("-"), status.as_u16());
-    (status, [(header::CONTENT_TYPE, "application/json")], value.to_string() + "\n").into_response()
 }
 
 /// The tickets of a file by id.
@@ -252,14 +43,14 @@ fn tickets(file: &str) -> Result<BTreeMap<String, Value>, Box<dyn std::error::Er
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    let world = World { tickets: tickets(&args.tickets)?, ..World::default() };
-    let server = Arc::new(Server {
-        world: Mutex::new(world),
+    let runbooks = Runbooks {
+        tickets: tickets(&args.tickets)?,
         fail: args.fail.into_iter().collect(),
         slow: Duration::try_from_secs_f64(args.slow)?,
-    });
+        told: Some(|line| println!("{line}")),
+    };
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await?;
     println!("runbooks at http://{}, what they did at /state", listener.local_addr()?);
-    axum::serve(listener, Router::new().fallback(handle).with_state(server)).await?;
+    runbooks.serve(listener).await?;
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod page;
 pub mod playbook;
 pub mod playbook_dir;
 pub mod resolve;
+pub mod runbooks;
 pub mod service;
 pub mod stage;
 pub mod topics;

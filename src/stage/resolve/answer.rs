@@ -13,6 +13,7 @@ use super::perform::Trouble;
 use super::plan::{Plan, asked};
 use super::settle::Settled;
 use crate::log::{Batch, Outgoing, Record};
+use crate::playbook::Undo;
 use crate::resolve::guard::Guard;
 use crate::resolve::ledger::{Entry, Line, Off, State};
 use crate::triage::ticket::Malformed;
@@ -53,7 +54,10 @@ impl Resolve {
         let members = input::members(record)?;
         let wanted = &action.known_request;
         let playbook = self.library.get(&wanted.playbook);
-        let first = playbook.and_then(|p| p.steps.first());
+        let first = playbook.and_then(|p| match &p.undo {
+            Undo::Step(undo) if action.undo.is_some() => Some(&**undo),
+            _ => p.steps.first(),
+        });
         let trouble = settled.trouble.as_ref();
         let outcome = Outcome {
             ticket_id: &action.ticket_id,

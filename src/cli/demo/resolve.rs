@@ -1,0 +1,180 @@
+//! The demonstration's second part: known requests resolved by the playbooks that ship, one taken
+//! back, one held back by a guard. The runbooks are played in this process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{PATIENCE, print_line, readers, topics};
+use crate::cli::show::Palette;
+use crate::config::{Config, Stages};
+use crate::health::Stop;
+use crate::log::Record;
+use crate::playbook::{Approval, LOCK_FILE, TextFile, approve};
+use crate::runbooks::Runbooks;
+use crate::service::{self, Service};
+use crate::undo::{self, Which};
+
+const PLAYBOOKS: [(&str, &str); 4] = [
+    ("unlock_account", include_str!("../../../examples/playbooks/unlock_account.toml")),
+    (
+        "reset_virtual_desktop",
+        include_str!("../../../examples/playbooks/reset_virtual_desktop.toml"),
+    ),
+    ("resend_vpn_profile", include_str!("../../../examples/playbooks/resend_vpn_profile.toml")),
+    ("clear_print_queue", include_str!("../../../examples/playbooks/clear_print_queue.toml")),
+];
+
+/// Where the shipped playbooks call.
+const WRITTEN: &str = "127.0.0.1:8199";
+
+/// Synthetic tickets: one for each playbook, and one of a VIP.
+const TICKETS: &str = include_str!("resolve.jsonl");
+
+/// How many of them are resolved, and how many held back.
+const RESOLVED: usize = 4;
+const HELD: usize = 1;
+
+/// Plays it in the folder `dir`. Every outcome is a line, as decisions are in the first part.
+pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result<()> {
+    let mut config = config.clone();
+    if let crate::config::LogConfig::Embedded(embedded) = &mut config.log {
+        embedded.dir = dir.to_owned();
+    }
+    // The model that ships recognises these requests; settings of one's own win.
+    config.resolve.model_dir.get_or_insert_with(|| "models/requests".into());
+    let port = runbooks()?;
+    let folder = dir.join("playbooks");
+    write_approved(&folder, port)?;
+    config.stages = Stages { route: true, resolve: true };
+    config.admin.listen.set_port(0);
+    config.resolve.playbooks = Some(folder);
+    config.resolve.hosts = vec![format!("http://127.0.0.1:{port}")];
+    config.resolve.calls.hosts = vec![config.resolve.hosts[0].parse().map_err(anyhow::Error::msg)?];
+    config.resolve.calls.addresses =
+        crate::stage::runbook::address::AddressFilter::new(vec!["127.0.0.0/8".parse()?])
+            .map_err(|problems| anyhow::Error::msg(problems.join(", ")))?;
+    config.route.actions = Some(config.resolve.topics.actions.clone());
+
+    let triage = service::triage(&config)?;
+    let lines = topics::lines_as_records(TICKETS.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    crate::topics::put(&config, &config.inputs[0], lines)?;
+    let stop = Stop::new();
+    let service = Service::start(&config, triage, stop.clone())?;
+    let held = [&config.route.routed, &config.route.review].map(std::sync::Arc::clone);
+    let outcomes = std::sync::Arc::clone(&config.resolve.topics.outcomes);
+    let read = readers(dir, [vec![outcomes], held.to_vec()].concat(), &stop)?;
+    let show = |wanted: fn(&Value) -> bool, lines: usize| -> Result<()> {
+        let mut left = lines;
+        while left > 0 {
+            let record = read.recv_timeout(PATIENCE).context("no outcome came for 30 s")?;
+            let Some(event) = event(&record) else { continue };
+            left -= usize::from(wanted(&event));
+            print_line(&if json { brief(&event) } else { said(&event, palette) })?;
+        }
+        Ok(())
+    };
+    show(|event| event["outcome"] == "done" || is_held(event), RESOLVED + HELD)?;
+    undo::order(&config, &Which::Ticket(String::from("DEMO-1")), "the demonstration")?;
+    show(|event| event["outcome"] == "undone", 1)?;
+    stop.request(std::time::Duration::from_secs(2));
+    service.finish()?;
+    Ok(())
+}
+
+/// Serves the runbooks on a port of their own, as long as the process lives.
+fn runbooks() -> Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    let tickets: BTreeMap<String, Value> = TICKETS
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|ticket| Some((ticket["ticket_id"].as_str()?.to_owned(), ticket)))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(String::from("runbooks")).spawn(move || {
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            Runbooks { tickets, ..Runbooks::default() }.serve(listener).await
+        })
+    })?;
+    Ok(port)
+}
+
+/// The shipped playbooks, switched on for this demonstration and approved for today.
+fn write_approved(folder: &Path, port: u16) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let approval = Approval { approver: String::from("the demonstration"), until: today };
+    let mut files: Vec<TextFile> = PLAYBOOKS
+        .iter()
+        .map(|(id, text)| TextFile {
+            name: format!("{id}.toml"),
+            text: text
+                .replace("mode = \"dry-run\"", "mode = \"live\"")
+                .replace(WRITTEN, &format!("127.0.0.1:{port}")),
+        })
+        .collect();
+    let mut lock: Option<String> = None;
+    for (i, (id, _)) in PLAYBOOKS.iter().enumerate() {
+        let (file, locked) = approve(&files, lock.as_deref(), id, &approval, today)?;
+        files[i] = file;
+        lock = Some(locked);
+    }
+    for file in &files {
+        std::fs::write(folder.join(&file.name), &file.text)?;
+    }
+    std::fs::write(folder.join(LOCK_FILE), lock.unwrap_or_default())?;
+    Ok(())
+}
+
+/// An outcome, or the decision about a known request that was held back.
+fn event(record: &Record) -> Option<Value> {
+    let event: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
+    (is_held(&event) || event.get("playbook").is_some()).then_some(event)
+}
+
+fn is_held(event: &Value) -> bool {
+    event.pointer("/known_request/held_by").is_some_and(Value::is_string)
+}
+
+fn brief(event: &Value) -> String {
+    let mut event = event.clone();
+    if let Some(fields) = event.as_object_mut() {
+        fields.remove("ticket");
+        fields.remove("explanation");
+    }
+    event.to_string()
+}
+
+/// One outcome on one line.
+fn said(event: &Value, p: Palette) -> String {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let id = text("/ticket_id").unwrap_or("-");
+    let subject = text("/ticket/subject").unwrap_or("-");
+    if let Some(guard) = text("/known_request/held_by") {
+        let playbook = text("/known_request/playbook").unwrap_or("-");
+        let detail = text("/known_request/detail").unwrap_or("-");
+        return format!(
+            "{}held by {guard}{:#} {id:<8} {subject}: {playbook} left to people, {detail}",
+            p.doubt, p.doubt
+        );
+    }
+    let outcome = text("/outcome").unwrap_or("-");
+    let style = if outcome == "done" { p.good } else { p.doubt };
+    let mut line = format!(
+        "{style}{outcome:<6}{style:#} {id:<8} {subject}: {}, {:.0} ms",
+        text("/playbook").unwrap_or("-"),
+        event["seconds"].as_f64().unwrap_or(0.0) * 1000.0
+    );
+    if let Some(reply) = text("/reply") {
+        let first = reply.lines().find(|l| l.len() > 12).unwrap_or_default();
+        line.push_str(&format!("\n       {}{first}{:#}", p.faint, p.faint));
+    }
+    line
+}
