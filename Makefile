@@ -49,3 +49,4 @@ requests:
 schemas:
 	cargo run --release -- schema ticket > docs/schema/ticket.json
 	cargo run --release -- schema decision > docs/schema/decision.json
+	cargo run --release -- schema outcome > docs/schema/outcome.json

@@ -110,7 +110,7 @@ async fn on(
 }
 
 async fn take_back(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refused) = shared.check("undo", &headers) {
+    if let Some(refused) = shared.refused("undo", &headers) {
         return refused;
     }
     let Undo { by, which } = match serde_json::from_slice(&body) {
@@ -135,7 +135,7 @@ impl Shared {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Response {
-        if let Err(refused) = self.check(call, headers) {
+        if let Some(refused) = self.refused(call, headers) {
             return refused;
         }
         if let Switch::Playbook(id) = &switch
@@ -157,17 +157,17 @@ impl Shared {
         }
     }
 
-    /// Whether the caller has the token; the file is read for every call.
-    fn check(&self, call: &'static str, headers: &HeaderMap) -> Result<(), Response> {
+    /// The answer to a caller without the token; the file is read for every call.
+    fn refused(&self, call: &'static str, headers: &HeaderMap) -> Option<Response> {
         let token = std::fs::read_to_string(&self.token_file).unwrap_or_default();
         let token = token.trim();
         let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |v| v.as_bytes());
         let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
         if token.len() >= SHORTEST_TOKEN && bool::from(shown.ct_eq(token.as_bytes())) {
-            return Ok(());
+            return None;
         }
         self.record(call, "refused");
-        Err((StatusCode::UNAUTHORIZED, "a bearer token is needed\n").into_response())
+        Some((StatusCode::UNAUTHORIZED, "a bearer token is needed\n").into_response())
     }
 
     fn bad(&self, call: &'static str, what: &str) -> Response {

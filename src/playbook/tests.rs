@@ -218,7 +218,7 @@ fn a_folder_has_no_two_answers_to_one_request() {
 fn only_listed_hosts_may_be_called() {
     let library = library(GOOD, None).expect("a playbook");
     let host = "runbooks.example.com".to_owned();
-    assert_eq!(library.forbidden(&[host.clone()]), []);
+    assert_eq!(library.forbidden(std::slice::from_ref(&host)), []);
     for other in [format!("http://{host}"), format!("{host}:8443"), "example.com".to_owned()] {
         assert_eq!(library.forbidden(&[other]).len(), 2);
     }

@@ -44,6 +44,9 @@ use crate::resolve::ledger::{Ledger, State};
 use crate::resolve::limits::Limits;
 use crate::triage::ticket::Malformed;
 
+/// The topic of a queue.
+pub type TopicOf = Box<dyn Fn(&str) -> Arc<str> + Send>;
+
 /// What the stage is told.
 pub struct ResolveSettings {
     pub limits: Limits,
@@ -51,7 +54,7 @@ pub struct ResolveSettings {
     pub priorities: Vec<Arc<str>>,
     pub feedback: Arc<str>,
     /// Where a handed-back ticket goes, by queue.
-    pub routed: Box<dyn Fn(&str) -> Arc<str> + Send>,
+    pub routed: TopicOf,
     /// For feedback about tickets whose playbook is gone.
     pub default_queue: Arc<str>,
     pub writer: Writer,

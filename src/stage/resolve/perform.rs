@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::playbook::{Call, Expect, Playbook, Step, TicketView, Undo, Values};
 use crate::resolve::guard::Guard;
 use crate::resolve::ledger::State;
-use crate::stage::runbook::{Answer, CallError, Caller, Failure, Terms};
+use crate::stage::runbook::{Answer, CallError, Caller, Failure, Success, Terms};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,9 +122,9 @@ impl Run<'_> {
         let Some(verify) = &self.playbook.verify else { return Ok(()) };
         let until = Instant::now() + verify.within;
         loop {
-            let error = match self.call(&verify.step, &holds(&verify.step.expect), progress).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
+            let expect = holds(&verify.step.expect);
+            let Err(error) = self.call(&verify.step, &expect, progress).await else {
+                return Ok(());
             };
             if Instant::now() + verify.every > until || (self.stopped)() {
                 return Err(Trouble {
@@ -140,7 +140,7 @@ impl Run<'_> {
     async fn call(
         &self,
         step: &Step,
-        expect: &dyn Fn(u16, &[u8]) -> Result<(), String>,
+        expect: Success<'_>,
         progress: &mut Progress,
     ) -> Result<Answer, CallError> {
         let key = (self.key)(&step.name);
