@@ -2,14 +2,18 @@
 //! faults that strike on schedule. It never waits on its own and nothing in it is random, so
 //! that every interleaving can be replayed.
 
+mod follow;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    AbortReason, Batch, Follow, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing,
-    Positions, Record, TopicPartition,
+    AbortReason, Batch, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing, Positions,
+    Record, TopicPartition,
 };
+
+pub use follow::MemoryFollow;
 
 /// What goes wrong in one [`Log::commit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,12 +202,6 @@ impl MemoryCluster {
         (0_i32..).take(partitions.len()).flat_map(read).collect()
     }
 
-    /// A reader of a topic's first partition.
-    pub fn follow(&self, topic: &str) -> MemoryFollow {
-        let topic = TopicPartition { topic: topic.into(), partition: 0 };
-        MemoryFollow { cluster: self.clone(), topic, at: 0 }
-    }
-
     /// The committed positions of `group`.
     pub fn positions(&self, group: &str) -> Positions {
         self.lock().groups.get(group).map(|g| g.positions.clone()).unwrap_or_default()
@@ -261,24 +259,6 @@ impl Cluster {
         let partition = (hasher.finish() % partitions.len() as u64) as usize;
         let (record, cause) = output.into_parts();
         partitions[partition].push(Stored { record, written: Some((transaction, cause)) });
-    }
-}
-
-/// A reader of one partition of a [`MemoryCluster`].
-pub struct MemoryFollow {
-    cluster: MemoryCluster,
-    topic: TopicPartition,
-    at: i64,
-}
-
-impl Follow for MemoryFollow {
-    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
-        let found = self.cluster.lock().read(&self.topic, self.at, usize::MAX);
-        let records: Vec<_> = found.into_iter().map(|committed| committed.record).collect();
-        if let Some(last) = records.last() {
-            self.at = last.origin.offset + 1;
-        }
-        Ok(records)
     }
 }
 

@@ -33,7 +33,7 @@ pub use matching::{Known, Match, MatchedBy, Rule};
 pub use preconditions::Preconditions;
 pub use problem::{Problem, Problems};
 pub use slots::{Kind, MissingSlots, Slot, SlotValue, Slots, Why};
-pub use step::{Call, Method, Step, Unchanged, Verify};
+pub use step::{Call, Method, RESERVED_HEADERS, Step, Unchanged, Verify};
 pub use template::{Template, Unfit, Values};
 pub use unmet::Unmet;
 pub use view::{Facts, TicketView};

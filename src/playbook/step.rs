@@ -145,7 +145,7 @@ impl Unchanged {
 }
 
 /// Headers that the caller or the connection sets, or that carry secrets.
-const RESERVED: [&str; 19] = [
+pub const RESERVED_HEADERS: [&str; 19] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -226,7 +226,7 @@ fn headers(table: &mut Fields, found: &mut Found<'_>) -> Vec<(String, String)> {
         let Some(value) = fields::text(&path, value, found) else { continue };
         if !name.chars().all(token) || name.is_empty() {
             found.add(&path, "is no header name");
-        } else if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+        } else if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
             found.add(&path, "is set by the caller; secrets are named by `credential`");
         } else if has_marks(&value) {
             found.add(&path, "must be literal: nothing of a ticket goes into headers");

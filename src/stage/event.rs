@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::log::{Headers, Origin, Outgoing, Record};
+use crate::resolve::guard::Guard;
 use crate::triage::decision::{Decision, Outcome};
 use crate::triage::ticket::{Malformed, Ticket};
 
@@ -181,6 +182,15 @@ pub fn dead(
     }
 }
 
+/// Why people get a ticket that a playbook was to answer.
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
+pub struct HandedBack<'a> {
+    pub playbook: &'a str,
+    pub version: u64,
+    pub reason: Option<Guard>,
+    pub detail: Option<&'a str>,
+}
+
 /// The decision event's data as its JSON Schema describes it. Never built: [`data`] writes it.
 #[derive(schemars::JsonSchema)]
 #[schemars(title = "Decision", extend("$id" = "https://triaged.dev/schema/decision.json"))]
@@ -191,7 +201,7 @@ pub struct DecisionSchema {
     origin: OriginSchema,
     ticket: crate::desk::TicketSchema,
     /// Only where a playbook was to answer the ticket and did not.
-    handed_back: Option<super::resolve::HandedBack<'static>>,
+    handed_back: Option<HandedBack<'static>>,
 }
 
 /// Where the ticket was read.

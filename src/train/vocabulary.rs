@@ -46,9 +46,7 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
         pair_ids: Map::default(),
         gram_ids: Map::default(),
     };
-    let mut tickets_with_word = vec![0];
     for (word, i, n) in chosen {
-        tickets_with_word.push(n);
         new.word_ids[i] = new.entries.len() as u32;
         new.push(word.to_owned(), rarity(n, tickets));
     }
@@ -58,20 +56,7 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
         new.gram_ids.insert(gram.into(), new.entries.len() as u32);
         new.push(format!("{GRAM}{gram}"), rarity(n, tickets) * settings.gram_weight);
     }
-    let var =
-        |name: &str, or: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
-    let (pmi, red, pmin) = (var("PAIR_PMI", 0.0), var("PAIR_RED", 0.5), var("PAIR_MIN", 1.0));
-    let telling = |first: u32, second: u32, n: u32| {
-        let (a, b) = (
-            f64::from(tickets_with_word[first as usize]),
-            f64::from(tickets_with_word[second as usize]),
-        );
-        let n = f64::from(n);
-        n >= pmin && n < red * a.min(b) && n * tickets > pmi * a * b
-    };
-    let mut pairs = pairs(texts, of, &new, min, usize::MAX);
-    pairs.retain(|(first, second, n)| telling(*first, *second, *n));
-    pairs.truncate(pair_limit);
+    let pairs = pairs(texts, of, &new, min, pair_limit);
     for (first, second, n) in pairs {
         new.pair_ids.insert((first, second), new.entries.len() as u32);
         let pair = format!("{} {}", new.entries[first as usize], new.entries[second as usize]);

@@ -26,9 +26,7 @@ use self::answer::line;
 use self::input::Action;
 pub use self::input::UndoOrder;
 use self::note::Note;
-pub use self::outcome::{
-    HandedBack, OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy, Writer,
-};
+pub use self::outcome::{OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy, Writer};
 use self::perform::Carried;
 use self::plan::{Plan, Planner};
 use super::Stage;

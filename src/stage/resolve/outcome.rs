@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::input::{Members, UndoOrder};
 use crate::log::{Headers, Outgoing, Record};
 use crate::resolve::guard::Guard;
-use crate::stage::event::{self, Keep};
+use crate::stage::event::{self, HandedBack, Keep};
 use crate::triage::decision;
 use crate::triage::ticket::Malformed;
 
@@ -186,15 +186,6 @@ impl Writer {
             timestamp_ms: None,
         }
     }
-}
-
-/// Why people get a ticket that a playbook was to answer.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct HandedBack<'a> {
-    pub playbook: &'a str,
-    pub version: u64,
-    pub reason: Option<Guard>,
-    pub detail: Option<&'a str>,
 }
 
 /// What a handed-back ticket says instead of its decision.

@@ -12,28 +12,7 @@ use rustls::AlertDescription;
 use super::dns::AllForbidden;
 use super::failure::Failure;
 use super::retry::retry_after;
-use crate::playbook::{Call, Method};
-
-/// Headers that a call cannot set: they belong to the connection, to the client or to credentials.
-const RESERVED: [&str; 17] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "idempotency-key",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
+use crate::playbook::{Call, Method, RESERVED_HEADERS};
 
 /// What came back.
 pub(super) struct Reply {
@@ -66,7 +45,7 @@ pub(super) fn headers(call: &Call, key: &str) -> Result<HeaderMap, Failure> {
     for (name, value) in &call.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| Failure::InvalidCall("a header's name is not one"))?;
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED_HEADERS.contains(&name.as_str()) {
             return Err(Failure::InvalidCall("a header that only the caller may set"));
         }
         let value = HeaderValue::from_str(value)
