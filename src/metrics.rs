@@ -63,6 +63,8 @@ pub struct Labels {
     pub playbooks: Vec<String>,
     /// Every host of runbooks.
     pub hosts: Vec<String>,
+    /// Reasons of failed calls.
+    pub failures: Vec<&'static str>,
 }
 
 /// Outcomes of a record: the values of the label `outcome`.
@@ -310,7 +312,7 @@ impl Metrics {
                 self.lag_messages.with_label_values(&[topic, &worker]);
             }
         }
-        self.resolve.start_at_zero(&labels.playbooks, &labels.hosts);
+        self.resolve.start_at_zero(labels);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 

@@ -21,7 +21,7 @@ use crate::metrics::{Labels, Metrics};
 use crate::playbook_dir::FolderError;
 use crate::stage::drive::drive;
 use crate::stage::route::{Route, mask_kinds};
-use crate::stage::runbook::AllowedHost;
+use crate::stage::runbook::{AllowedHost, Failure};
 use crate::triage::decision::Doubt;
 use crate::triage::model::Target;
 use crate::triage::requests::{NotRequests, Requests};
@@ -213,6 +213,7 @@ fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metri
         masks: mask_kinds(),
         playbooks: playbook_ids(triage),
         hosts: config.resolve.calls.hosts.iter().map(AllowedHost::label).collect(),
+        failures: Failure::REASONS.to_vec(),
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
     };
     let metrics = Metrics::new(&labels, workers)?;

@@ -15,6 +15,7 @@ use triaged::stage::Stage as _;
 use triaged::stage::event::{DecisionSchema, Mode};
 use triaged::stage::resolve::OutcomeSchema;
 use triaged::stage::route::Route;
+use triaged::stage::runbook::Failure;
 use triaged::triage::decision::Doubt;
 use triaged::triage::ticket::Malformed;
 
@@ -175,6 +176,7 @@ fn metrics_table() -> String {
         doubts: Doubt::ALL.iter().map(|d| d.as_str()).collect(),
         playbooks: vec!["unlock_account".into()],
         hosts: vec!["runbooks.example.com:443".into()],
+        failures: Failure::REASONS.to_vec(),
     };
     let metrics = triaged::metrics::Metrics::new(&labels, 1).expect("metrics");
     metrics.model_info.with_label_values(&["id", "version"]).set(1);

@@ -18,7 +18,10 @@ use triaged::triage::model::Scratch;
 use triaged::triage::playbooks::Playbooks;
 
 fn triage(edit: impl Fn(String) -> String, approved: bool) -> Triage {
-    let texts = [edit(playbook::text("unlock", 9, "at-least-once"))];
+    with([edit(playbook::text("unlock", 9, "at-least-once"))], approved)
+}
+
+fn with(texts: impl IntoIterator<Item = String>, approved: bool) -> Triage {
     let (files, lock) = playbook::approved(texts);
     let lock = approved.then_some(lock.as_str());
     let library = Library::read(&files, lock).expect("a playbook");
@@ -104,4 +107,12 @@ fn a_playbook_that_may_not_act_is_a_suggestion() {
     assert_eq!(decide(&triage(|text| text, false), json!({})).1, Some(Some(Guard::NotApproved)));
     // The weightier reason is told.
     assert_eq!(decide(&mode("dry-run"), json!({ "vip": true })).1, Some(Some(Guard::Vip)));
+}
+
+#[test]
+fn a_ticket_that_two_playbooks_take_is_for_people() {
+    let order = playbook::text("order", 9, "at-least-once");
+    let both = order.replace("do order", "do unlock");
+    let triage = with([playbook::text("unlock", 9, "at-least-once"), both], true);
+    assert_eq!(decide(&triage, json!({})).1, Some(Some(Guard::TooClose)));
 }

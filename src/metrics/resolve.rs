@@ -5,7 +5,7 @@ use prometheus::{
     Registry,
 };
 
-use super::Maker;
+use super::{Labels, Maker};
 use crate::resolve::guard::Guard;
 
 /// What can become of an action: the values of the label `outcome`.
@@ -97,11 +97,11 @@ impl ResolveMetrics {
         })
     }
 
-    pub(super) fn start_at_zero(&self, playbooks: &[String], hosts: &[String]) {
+    pub(super) fn start_at_zero(&self, labels: &Labels) {
         for guard in Guard::ALL {
             self.guards.with_label_values(&[guard.as_str()]);
         }
-        for playbook in playbooks.iter().map(String::as_str).chain(["other"]) {
+        for playbook in labels.playbooks.iter().map(String::as_str).chain(["other"]) {
             for outcome in ACTION_OUTCOMES {
                 self.actions.with_label_values(&[playbook, outcome]);
             }
@@ -113,10 +113,12 @@ impl ResolveMetrics {
                 self.control_calls.with_label_values(&[call, result]);
             }
         }
-        for host in hosts {
+        for host in &labels.hosts {
             self.call_seconds.with_label_values(&[host]);
             self.breaker.with_label_values(&[host]);
-            self.calls.with_label_values(&[host.as_str(), "ok"]);
+            for result in labels.failures.iter().copied().chain(["ok"]) {
+                self.calls.with_label_values(&[host.as_str(), result]);
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ pub fn wilson_interval(successes: u64, n: u64, z: f64) -> (f64, f64) {
     let widening = 1.0 + z * z / n;
     let centre = (share + z * z / (2.0 * n)) / widening;
     let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / widening;
-    ((centre - half).max(0.0), (centre + half).min(1.0))
+    // Rounding must not put the share itself outside.
+    ((centre - half).clamp(0.0, share), (centre + half).clamp(share, 1.0))
 }
 
 /// The lower bound of [`wilson_interval`].
@@ -43,6 +44,10 @@ mod tests {
         close(wilson_interval(0, 20, TWO_SIDED_95), (0.0, 0.1611));
         close(wilson_interval(1, 29, TWO_SIDED_95), (0.0061, 0.1718));
         assert_eq!(wilson_interval(0, 0, TWO_SIDED_95), (0.0, 1.0));
+        for n in 1..2_000 {
+            assert_eq!(wilson_lower(0, n, ONE_SIDED_95), 0.0, "{n}");
+            assert_eq!(wilson_interval(n, n, ONE_SIDED_95).1, 1.0, "{n}");
+        }
         // 52 right answers in a row show 95 %, 51 do not.
         assert!(wilson_lower(52, 52, ONE_SIDED_95) >= 0.95);
         assert!(wilson_lower(51, 51, ONE_SIDED_95) < 0.95);

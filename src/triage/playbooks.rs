@@ -51,7 +51,7 @@ impl Playbooks {
         // How long it lies there is asked when it is acted on: there is no clock here.
         let created = json.get("created_at").and_then(Value::as_str);
         let facts = Facts { now: created.and_then(|at| at.parse().ok()), ..*facts };
-        let (playbook, by) = self.answering(&view, &facts, known.as_ref())?;
+        let (playbook, by, other) = self.answering(&view, &facts, known.as_ref())?;
         let doubt = match &by {
             MatchedBy::Request(_) => judged.as_ref().and_then(|j| doubt(j, playbook)),
             MatchedBy::Rule(_) => None,
@@ -60,6 +60,10 @@ impl Playbooks {
         let held = match (doubt, &slots) {
             _ if playbook.standing(Date::MIN) != Standing::Approved => {
                 Some((Guard::NotApproved, None))
+            }
+            _ if other.is_some() => {
+                let other = other.map_or("", |other| &other.id);
+                Some((Guard::TooClose, Some(format!("the playbook {other} takes it as well"))))
             }
             (Some(guard), _) => Some((guard, None)),
             (None, Err(missing)) => Some((Guard::MissingSlot, Some(missing.to_string()))),
@@ -82,16 +86,21 @@ impl Playbooks {
         })
     }
 
-    /// The first playbook that takes the ticket. One that only asks for more confidence than
-    /// there is takes it too: people get it as a suggestion.
+    /// The playbook that takes the ticket, and another one that takes it too. One that only asks
+    /// for more confidence than there is takes it as well: people get it as a suggestion.
     fn answering(
         &self,
         view: &TicketView<'_>,
         facts: &Facts<'_>,
         known: Option<&Known>,
-    ) -> Option<(&Playbook, MatchedBy)> {
+    ) -> Option<(&Playbook, MatchedBy, Option<&Playbook>)> {
         let sure = known.map(|k| Known { confidence: 1.0, margin: 1.0, ..k.clone() });
-        self.library.iter().find_map(|p| p.matches(view, facts, sure.as_ref()).map(|by| (p, by)))
+        let mut taking = self
+            .library
+            .iter()
+            .filter_map(|p| p.matches(view, facts, sure.as_ref()).map(|by| (p, by)));
+        let (playbook, by) = taking.next()?;
+        Some((playbook, by, taking.next().map(|(other, _)| other)))
     }
 
     /// The first guard that holds, the weightiest first; what the playbook itself holds back comes
