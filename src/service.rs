@@ -14,7 +14,7 @@ use crate::bundle;
 use crate::config::{Config, KafkaConfig, LogConfig};
 use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
-use crate::log::embedded::{EmbeddedLog, EmbeddedSettings};
+use crate::log::embedded::{EmbeddedLog, EmbeddedSettings, Retention};
 use crate::log::kafka::{KafkaLog, KafkaSettings};
 use crate::log::{Log, LogError};
 use crate::metrics::{Labels, Metrics};
@@ -267,6 +267,12 @@ impl Worker {
         driven
     }
 
+    /// Topics that hold what must not be forgotten.
+    fn kept(&self) -> Vec<Arc<str>> {
+        let topics = &self.config.resolve.topics;
+        vec![Arc::clone(&topics.ledger), Arc::clone(&topics.control)]
+    }
+
     fn open_log(&self) -> Result<Box<dyn Log>, LogError> {
         let outputs = self.config.route.output_topics(&self.triage.policy().queues());
         let inputs = self.config.inputs.clone();
@@ -289,7 +295,7 @@ impl Worker {
                     group: embedded.group.clone(),
                     inputs,
                     outputs,
-                    retention: embedded.retain,
+                    retention: embedded.retain.map(|age| Retention { age, kept: self.kept() }),
                 };
                 let stop = self.stop.clone();
                 let log = EmbeddedLog::open(settings, metrics, health, self.worker, stop);

@@ -138,7 +138,7 @@ fn check_names_every_problem_and_what_does_not_fit() {
 #[test]
 fn schema_is_what_is_published() {
     let dir = folder();
-    for contract in ["ticket", "decision"] {
+    for contract in ["ticket", "decision", "outcome"] {
         let file = format!("{}/docs/schema/{contract}.json", env!("CARGO_MANIFEST_DIR"));
         let published = fs::read_to_string(file).expect("the published schema");
         assert_eq!(good(dir.path(), &["schema", contract], ""), published);
@@ -166,15 +166,16 @@ fn the_demo_decides_every_ticket_once_and_serves_metrics() {
     let mut summary = String::new();
     stderr.read_to_string(&mut summary).expect("text");
     assert!(child.wait().expect("an end").success(), "{summary}");
-    let mut ids: Vec<String> = json_lines(&stdout)
-        .iter()
-        .map(|d| d["ticket_id"].as_str().expect("an id").to_owned())
-        .collect();
-    let total = ids.len();
-    ids.sort();
+    let lines = json_lines(&stdout);
+    let (decisions, resolved) = lines.split_at(400);
+    let mut ids: Vec<_> = decisions.iter().map(|d| d["ticket_id"].as_str()).collect();
+    ids.sort_unstable();
     ids.dedup();
-    assert_eq!((total, ids.len()), (400, 400));
+    assert_eq!(ids.len(), 400);
     assert!(summary.contains("400 tickets"), "{summary}");
+    let of = |outcome: &str| resolved.iter().filter(|e| e["outcome"] == outcome).count();
+    assert_eq!((of("done"), of("undone"), resolved.len()), (4, 1, 6));
+    assert!(resolved.iter().any(|e| e["known_request"]["held_by"] == "vip"), "{stdout}");
 }
 
 /// A running daemon on the embedded log, killed with the test.

@@ -45,8 +45,14 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
     if let crate::config::LogConfig::Embedded(embedded) = &mut config.log {
         embedded.dir = dir.to_owned();
     }
-    // The model that ships recognises these requests; settings of one's own win.
-    config.resolve.model_dir.get_or_insert_with(|| "models/requests".into());
+    // The model that ships recognises these requests and lies beside the other; settings of
+    // one's own win.
+    let beside = config.model_dir.with_file_name("requests");
+    let model = config.resolve.model_dir.get_or_insert(beside);
+    if !model.exists() {
+        eprintln!("not shown: there is no known-request model in {}", model.display());
+        return Ok(());
+    }
     let port = runbooks()?;
     let folder = dir.join("playbooks");
     write_approved(&folder, port)?;

@@ -32,6 +32,15 @@ use crate::metrics::Metrics;
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 const RETENTION_CHUNK: usize = 5_000;
 
+/// Which old records go.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Records that are stored for longer go once every group has passed them.
+    pub age: Duration,
+    /// Topics that hold state: nothing of them ever goes.
+    pub kept: Vec<Arc<str>>,
+}
+
 /// Where an [`EmbeddedLog`] reads and writes.
 #[derive(Clone, Debug)]
 pub struct EmbeddedSettings {
@@ -42,8 +51,8 @@ pub struct EmbeddedSettings {
     pub inputs: Vec<Arc<str>>,
     /// Made at the start, so that readers find them.
     pub outputs: Vec<Arc<str>>,
-    /// Records older than this go once every group has passed them; `None` keeps all.
-    pub retention: Option<Duration>,
+    /// `None` keeps all.
+    pub retention: Option<Retention>,
 }
 
 struct Input {
@@ -63,7 +72,7 @@ pub struct EmbeddedLog {
     /// Which input is read first; moves on, so that a flood in one does not starve the others.
     first: usize,
     idle: Duration,
-    retention: Option<Duration>,
+    retention: Option<Retention>,
     retain_at: Instant,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -224,11 +233,11 @@ impl EmbeddedLog {
     }
 
     fn retain_when_due(&mut self) -> Result<(), StoreError> {
-        let Some(age) = self.retention else { return Ok(()) };
+        let Some(retention) = &self.retention else { return Ok(()) };
         if Instant::now() < self.retain_at {
             return Ok(());
         }
-        let removed = self.store.retain(age, RETENTION_CHUNK)?;
+        let removed = self.store.retain(retention, RETENTION_CHUNK)?;
         if removed < RETENTION_CHUNK {
             self.retain_at = Instant::now() + RETENTION_EVERY;
         }

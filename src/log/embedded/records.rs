@@ -78,8 +78,12 @@ pub(super) fn topic_row(connection: &Connection, topic: &str) -> rusqlite::Resul
     find()?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
-pub(super) fn topic_ids(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    connection.prepare_cached("SELECT id FROM topics")?.query_map([], |row| row.get(0))?.collect()
+/// The row and the name of every topic.
+pub(super) fn topics(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare_cached("SELECT id, name FROM topics")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 /// Up to `most` records of a topic from `from` on; the one that passes `bytes` is the last.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
+use super::Retention;
 use super::error::StoreError;
-use super::records::{self, Appender, now_ms, remove_oldest, topic_ids, topic_row};
+use super::records::{self, Appender, now_ms, remove_oldest, topic_row};
 use crate::health::Stop;
 use crate::log::{NewRecord, Record};
 
@@ -269,16 +270,18 @@ impl Store {
         Ok(StoreError::UnknownTopic { topic: topic.to_owned(), known: known.join(", ") })
     }
 
-    /// Removes up to `most` of the oldest records that are stored for longer than `age` and that
-    /// every group that reads their topic has passed. Returns how many it removed.
+    /// Removes up to `most` of the oldest records that `retention` lets go and that every group
+    /// that reads their topic has passed. Returns how many it removed.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn retain(&self, age: Duration, most: usize) -> Result<usize, StoreError> {
-        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    pub fn retain(&self, retention: &Retention, most: usize) -> Result<usize, StoreError> {
+        let age = i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX);
         let before = now_ms().saturating_sub(age);
         let mut room = most;
-        for id in self.sql(topic_ids)? {
+        let mut topics = self.sql(records::topics)?;
+        topics.retain(|(_, name)| !retention.kept.iter().any(|kept| **kept == **name));
+        for (id, _) in topics {
             room -= self.sql(|c| {
                 let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
                 let removed = remove_oldest(&transaction, id, before, room)?;

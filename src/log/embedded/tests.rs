@@ -286,10 +286,10 @@ fn only_old_records_that_every_group_has_passed_are_removed() {
     let batch = behind.next(Limit { records: 2, ..LIMIT }).unwrap();
     behind.commit(&batch, Vec::new()).unwrap();
 
-    assert_eq!(store.retain(Duration::from_secs(3600), 100).unwrap(), 0, "nothing is old");
+    assert_eq!(store.retain(&old(3600), 100).unwrap(), 0, "nothing is old");
     std::thread::sleep(Duration::from_millis(5));
-    assert_eq!(store.retain(Duration::ZERO, 1).unwrap(), 1, "no more than asked for");
-    assert_eq!(store.retain(Duration::ZERO, 100).unwrap(), 3);
+    assert_eq!(store.retain(&old(0), 1).unwrap(), 1, "no more than asked for");
+    assert_eq!(store.retain(&old(0), 100).unwrap(), 3);
     let topics = store.topics().unwrap();
     assert_eq!((topics["in"].clone(), topics["out"].clone()), (2..4, 2..2));
     assert_eq!(texts(&all(&store, "in")), ["c", "d"]);
@@ -315,4 +315,23 @@ fn processes_that_make_the_file_at_once_do_not_trip_over_each_other() {
         });
         assert_eq!(Store::open(dir.path()).unwrap().topics().unwrap()["in"], 0..8);
     }
+}
+
+fn old(seconds: u64) -> Retention {
+    Retention { age: Duration::from_secs(seconds), kept: Vec::new() }
+}
+
+#[test]
+fn what_holds_state_is_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let record = NewRecord { value: Some(b"x".to_vec()), ..NewRecord::default() };
+    for topic in ["tickets.control", "tickets.routed"] {
+        store.put(topic, std::slice::from_ref(&record)).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(5));
+    let retention = Retention { kept: vec!["tickets.control".into()], ..old(0) };
+    assert_eq!(store.retain(&retention, 100).unwrap(), 1);
+    let topics = store.topics().unwrap();
+    assert_eq!((topics["tickets.control"].start, topics["tickets.routed"].start), (0, 1));
 }
