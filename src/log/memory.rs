@@ -2,6 +2,7 @@
 //! faults that strike on schedule. It never waits on its own and nothing in it is random, so
 //! that every interleaving can be replayed.
 
+mod fault;
 mod follow;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,39 +14,8 @@ use super::{
     Record, TopicPartition,
 };
 
+pub use fault::Fault;
 pub use follow::MemoryFollow;
-
-/// What goes wrong in one [`Log::commit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The process dies before it wrote anything.
-    CrashBeforeSend,
-    /// The process dies when the outputs are written, but not the positions.
-    CrashAfterSend,
-    /// The process dies when outputs and positions are written, but not committed.
-    CrashBeforeCommit,
-    /// The commit happens, and the process dies before it hears of it.
-    CrashAfterCommit,
-    /// The commit happens, its answer is lost; the log reads the committed positions back.
-    AnswerLost,
-    /// The partitions move on to the next worker between reading and committing.
-    Rebalance,
-    /// The transaction is aborted for this reason after the outputs were written.
-    Abort(AbortReason),
-}
-
-impl Fault {
-    /// Whether the process is gone afterwards.
-    pub fn crashes(self) -> bool {
-        matches!(
-            self,
-            Self::CrashBeforeSend
-                | Self::CrashAfterSend
-                | Self::CrashBeforeCommit
-                | Self::CrashAfterCommit
-        )
-    }
-}
 
 /// A record that a careful (read-committed) reader sees.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,7 +76,7 @@ impl<'l> Admissions<'l> {
             return past;
         }
         self.see(asked);
-        if self.ledger.off(asked.playbook).is_some_and(|off| off.at_ms > on_again_ms) {
+        if self.ledger.is_off(asked.playbook, on_again_ms) {
             return Admission::Held(Guard::SwitchedOff);
         }
         if let Some(guard) = self.over(asked, now_ms) {

@@ -162,9 +162,10 @@ impl Ledger {
         self.playbooks.get(usize::from(known.playbook)).map_or("", String::as_str)
     }
 
-    /// Since when and why a playbook is off.
-    pub fn off(&self, playbook: &str) -> Option<&Off> {
-        self.off.get(&self.place(playbook)?)
+    /// Whether a playbook has switched itself off since a person last switched it on.
+    pub fn is_off(&self, playbook: &str, on_again_ms: i64) -> bool {
+        let off = self.place(playbook).and_then(|place| self.off.get(&place));
+        off.is_some_and(|off| off.at_ms > on_again_ms)
     }
 
     /// How many tickets are known.

@@ -219,7 +219,7 @@ impl Resolve {
         let at_ms = Timestamp::now().as_millisecond();
         let lines = by_playbook.into_iter().filter_map(|(playbook, (states, record))| {
             let on_again = self.controls.on_again_ms(&playbook);
-            if self.ledger.off(&playbook).is_some_and(|off| off.at_ms > on_again) {
+            if self.ledger.is_off(&playbook, on_again) {
                 return None;
             }
             let states: Vec<State> =

@@ -117,7 +117,7 @@ impl Resolve {
         }
         for playbook in self.library.iter() {
             let on_again = self.controls.on_again_ms(&playbook.id);
-            let itself = self.ledger.off(&playbook.id).is_some_and(|off| off.at_ms > on_again);
+            let itself = self.ledger.is_off(&playbook.id, on_again);
             let off = itself || self.controls.off(&playbook.id);
             let gauge = &self.metrics.resolve.playbook_off;
             gauge.with_label_values(&[&playbook.id]).set(i64::from(off));
