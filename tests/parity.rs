@@ -6,12 +6,12 @@ use tokenizers::{
     PreTokenizer as _, Tokenizer,
 };
 use triaged::triage::text::definition;
-use triaged::triage::text::tokens;
+use triaged::triage::text::tokens::Words;
 
 /// The words of a text by both ways.
 struct Both {
     reference: Tokenizer,
-    buffer: String,
+    words: Words,
 }
 
 impl Both {
@@ -20,7 +20,7 @@ impl Both {
         let json = definition::write(&vocabulary);
         definition::parse(json.as_bytes()).expect("what is written can be read");
         let reference = json.parse().expect("and the reference reads it too");
-        Self { reference, buffer: String::new() }
+        Self { reference, words: Words::default() }
     }
 
     #[track_caller]
@@ -33,8 +33,8 @@ impl Both {
         pre_tokenizer.pre_tokenize(&mut split).expect("splits");
         let splits = split.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
         let expected: Vec<&str> = splits.iter().map(|(word, _, _)| *word).collect();
-        let mut found = Vec::new();
-        tokens::words(text, &mut self.buffer, |word| found.push(word.to_owned()));
+        self.words.read(text);
+        let found: Vec<&str> = self.words.iter().collect();
         assert_eq!(found, expected, "{text:?}");
     }
 }

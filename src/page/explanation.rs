@@ -9,7 +9,7 @@ use crate::triage::change::Change;
 use crate::triage::decision::{Category, Decision};
 use crate::triage::model::Explanation;
 use crate::triage::text::redact::MaskKind;
-use crate::triage::text::tokens::words;
+use crate::triage::text::tokens::Words;
 
 /// The page of a decision. `explanation` lists every word; subject and body are redacted.
 pub fn page(
@@ -71,15 +71,11 @@ fn runner_up<'a>(category: &'a Category<'_>) -> &'a str {
 /// The text with the words that have a weight marked. Masks are left alone.
 fn highlighted(text: &str, weights: &HashMap<&str, f64>) -> Markup {
     let largest = largest(weights.values());
-    let mut buffer = String::new();
+    let mut words = Words::default();
     let mut weight_of = |run: &str| {
-        let mut sum = None;
-        words(run, &mut buffer, |word| {
-            if let Some(weight) = weights.get(word) {
-                sum = Some(sum.unwrap_or(0.0) + weight);
-            }
-        });
-        sum
+        words.read(run);
+        let weights = words.iter().filter_map(|word| weights.get(word));
+        weights.copied().reduce(|sum, weight| sum + weight)
     };
     html! {
         @for run in runs(text) {

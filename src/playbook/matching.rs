@@ -5,7 +5,7 @@ use super::fields::Fields;
 use super::problem::Found;
 use super::view::{Facts, TicketView};
 use crate::triage::policy::Pattern;
-use crate::triage::text::tokens::words;
+use crate::triage::text::tokens::Words;
 use crate::triage::text::window;
 
 /// What the known-request model says of a ticket.
@@ -149,10 +149,11 @@ fn folded(ticket: &TicketView<'_>) -> Vec<String> {
 }
 
 fn fold(texts: &[&str]) -> Vec<String> {
-    let mut buffer = String::new();
+    let mut words = Words::default();
     let mut folded = Vec::new();
     for text in texts {
-        words(text, &mut buffer, |word| folded.push(word.to_owned()));
+        words.read(text);
+        folded.extend(words.iter().map(str::to_owned));
     }
     folded
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::data::Example;
-use crate::triage::text::tokens;
+use crate::triage::text::tokens::Words;
 use crate::triage::text::window;
 
 /// Stands between two texts of a ticket: no pair reaches across.
@@ -27,23 +27,24 @@ impl Texts {
     pub fn read(examples: &[Example], mut each: impl FnMut()) -> Self {
         let mut texts = Self::default();
         let mut numbers: Map<Box<str>, u32> = Map::default();
-        let mut buffer = String::new();
+        let mut found = Words::default();
         for example in examples {
             let start = texts.tokens.len();
-            texts.add(&example.subject, &mut numbers, &mut buffer);
+            texts.add(&example.subject, &mut numbers, &mut found);
             let body = texts.tokens.len();
-            texts.add(&example.body, &mut numbers, &mut buffer);
+            texts.add(&example.body, &mut numbers, &mut found);
             texts.bounds.push((start, body, texts.tokens.len()));
             each();
         }
         texts
     }
 
-    fn add(&mut self, text: &str, numbers: &mut Map<Box<str>, u32>, buffer: &mut String) {
+    fn add(&mut self, text: &str, numbers: &mut Map<Box<str>, u32>, found: &mut Words) {
         let (head, tail) = window(text);
         for part in [head, tail] {
             let (words, sequence) = (&mut self.words, &mut self.tokens);
-            tokens::words(part, buffer, |word| {
+            found.read(part);
+            for word in found.iter() {
                 let number = numbers.get(word).copied().unwrap_or_else(|| {
                     let number = words.len() as u32;
                     words.push(word.into());
@@ -51,7 +52,7 @@ impl Texts {
                     number
                 });
                 sequence.push(number);
-            });
+            }
             sequence.push(BREAK);
         }
     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::model::{Explanation, Model, Scratch, Target};
 use super::text::lexicon::shape;
 use super::text::redact::redact;
-use super::text::tokens::words;
+use super::text::tokens::Words;
 
 /// Words that are tried at most, those that speak most for the answer.
 const TRIED: usize = 64;
@@ -116,18 +116,19 @@ fn strike(text: &str, without: &[&str], listed: &HashSet<&str>) -> String {
             || (!listed.contains(word)
                 && shape(word).is_some_and(|shape| without.contains(&shape.as_str())))
     };
-    let (mut out, mut buffer, mut kept) = (String::new(), String::new(), String::new());
+    let (mut out, mut words, mut kept) = (String::new(), Words::default(), String::new());
     for chunk in text.split_ascii_whitespace() {
         let mut is_whole = true;
         kept.clear();
-        words(chunk, &mut buffer, |word| {
+        words.read(chunk);
+        for word in words.iter() {
             if is_struck(word) {
                 is_whole = false;
             } else {
                 kept.push_str(word);
                 kept.push(' ');
             }
-        });
+        }
         out.push_str(if is_whole { chunk } else { kept.trim_end() });
         out.push(' ');
     }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::train::data::Example;
-use crate::triage::text::tokens::words;
+use crate::triage::text::tokens::Words;
 use crate::triage::text::window;
 
 /// Least similarity of near texts.
@@ -87,23 +87,24 @@ struct Reader {
     /// The words, numbers replaced, with a blank after each.
     normal: String,
     hashes: Vec<u64>,
-    buffer: String,
+    words: Words,
 }
 
 impl Reader {
     fn read(&mut self, example: &Example) {
-        let Self { normal, hashes, buffer } = self;
+        let Self { normal, hashes, words } = self;
         normal.clear();
         hashes.clear();
         for text in [&example.subject, &example.body] {
             let (head, tail) = window(text);
             for part in [head, tail] {
-                words(part, buffer, |word| {
+                words.read(part);
+                for word in words.iter() {
                     let start = normal.len();
                     push_without_numbers(normal, word);
                     hashes.push(fnv1a(&normal.as_bytes()[start..]));
                     normal.push(' ');
-                });
+                }
             }
         }
     }

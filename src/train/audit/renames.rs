@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::train::data::Example;
 use crate::train::dates;
 use crate::triage::model::Target;
-use crate::triage::text::tokens::words;
+use crate::triage::text::tokens::Words;
 
 /// Dated tickets that a label needs before anything is said of it.
 const TICKETS: usize = 20;
@@ -115,7 +115,7 @@ fn spans(examples: &[Example]) -> Vec<Span<'_>> {
 
 fn profiles(examples: &[Example], spans: &[Span<'_>]) -> Vec<Profile> {
     let mut numbers: HashMap<Box<str>, u32, FixedState> = HashMap::default();
-    let (mut buffer, mut of_one) = (String::new(), Vec::new());
+    let (mut words, mut of_one) = (Words::default(), Vec::new());
     let mut profiles: Vec<Profile> = Vec::new();
     let mut mean = Profile::default();
     for span in spans {
@@ -125,13 +125,14 @@ fn profiles(examples: &[Example], spans: &[Span<'_>]) -> Vec<Profile> {
         for i in sample {
             of_one.clear();
             for text in [&examples[*i].subject, &examples[*i].body] {
-                words(text, &mut buffer, |word| {
+                words.read(text);
+                for word in words.iter() {
                     let next = numbers.len() as u32;
                     of_one.push(match numbers.get(word) {
                         Some(number) => *number,
                         None => *numbers.entry(word.into()).or_insert(next),
                     });
-                });
+                }
             }
             of_one.sort_unstable();
             of_one.dedup();

@@ -30,6 +30,8 @@ pub struct Table {
 struct Block([f32; LANES]);
 
 const LANES: usize = 16;
+/// Blocks that are added up at once.
+const WIDEST: usize = 3;
 
 /// What a ticket's features add up to.
 #[derive(Default)]
@@ -156,12 +158,36 @@ impl Table {
         scores.clear();
         scores.resize(self.width, Block::default());
         let mut squares = 0.0;
-        for unit in units {
-            let row = self.row_of(unit, strangers);
-            add(scores, unit.g, row);
-            squares += unit.g * unit.g * self.squares(row);
+        for (i, part) in scores.chunks_mut(WIDEST).enumerate() {
+            let first = i * WIDEST;
+            // The squares stand in the last block, so the last part has them.
+            squares = match part.len() {
+                1 => self.sum_part::<1>(units, strangers, first, part),
+                2 => self.sum_part::<2>(units, strangers, first, part),
+                _ => self.sum_part::<WIDEST>(units, strangers, first, part),
+            };
         }
         sums.inverse_length = if squares > 0.0 { f64::from(squares).sqrt().recip() } else { 0.0 };
+    }
+
+    /// Some blocks of the sums, as many as stay in registers: their number is known here. Returns
+    /// the sum of what stands where the last block of a row has its squares.
+    fn sum_part<const BLOCKS: usize>(
+        &self,
+        units: &[Unit],
+        strangers: &[Block],
+        first: usize,
+        sums: &mut [Block],
+    ) -> f32 {
+        let mut part = [Block::default(); BLOCKS];
+        let mut squares = 0.0;
+        for unit in units {
+            let row = &self.row_of(unit, strangers)[first..][..BLOCKS];
+            add(&mut part, unit.g, row);
+            squares += unit.g * unit.g * row[BLOCKS - 1].0[self.columns % LANES];
+        }
+        sums.copy_from_slice(&part);
+        squares
     }
 
     /// What each word and then each pair of the last sum adds to one column's lead over another,
@@ -203,6 +229,7 @@ pub fn shared(n: usize) -> f32 {
     (n.max(1) as f32).sqrt().recip()
 }
 
+#[inline]
 fn add(sums: &mut [Block], by: f32, row: &[Block]) {
     for (sum, block) in sums.iter_mut().zip(row) {
         // By value, so that nothing can overlap: this form is vectorised.

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::lexicon::{Lexicon, Marked, shape};
-use super::tokens;
+use super::tokens::Words;
 
 /// What a ticket says: [`Self::words`] and [`Self::pairs`].
 #[derive(Default)]
@@ -15,27 +15,30 @@ pub struct Bag {
     pairs: Vec<Pair>,
     /// By id of a word: its place, if it was seen in this ticket.
     seen: Vec<Seen>,
-    /// Ids of this ticket's pairs with their places: small, and so always at hand.
-    seen_pairs: HashTable<(u32, u32)>,
     ticket: u32,
+    /// By place of a word: the last pair that it begins. By place of a pair: the one before, which
+    /// the same word begins. Places in `pairs`, from 1 on; 0 is none.
+    last_pair: Vec<u32>,
+    pair_before: Vec<u32>,
     /// Texts and known n-grams of the words that the vocabulary does not hold.
     text: String,
     grams: Vec<u32>,
     strangers: HashTable<(u64, u32)>,
     hasher: foldhash::fast::FixedState,
     marked: Marked,
-    buffer: String,
-    previous: Option<Previous>,
     occurrences: u32,
     unknown: u32,
+    reading: Reading,
 }
 
-/// The word before: its place and id, and whether the ticket had it for the first time.
-#[derive(Clone, Copy)]
-struct Previous {
-    place: u32,
-    id: u32,
-    first: bool,
+/// The text that is being added, word for word: ids, 0 for none, and places in the bag.
+#[derive(Default)]
+struct Reading {
+    words: Words,
+    ids: Vec<u32>,
+    places: Vec<u32>,
+    /// Of each two neighbours.
+    pairs: Vec<u32>,
 }
 
 /// A place, and the ticket that it is of.
@@ -78,8 +81,8 @@ impl Bag {
         self.text.clear();
         self.grams.clear();
         self.strangers.clear();
-        self.seen_pairs.clear();
-        self.previous = None;
+        self.last_pair.clear();
+        self.pair_before.clear();
         self.occurrences = 0;
         self.unknown = 0;
         self.ticket = self.ticket.wrapping_add(1);
@@ -98,37 +101,41 @@ impl Bag {
             self.seen = vec![Seen::default(); ids];
             self.ticket = self.ticket.max(1);
         }
-        self.previous = None;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        tokens::words(text, &mut buffer, |word| self.add_word(lexicon, word, weight));
-        self.buffer = buffer;
+        let mut reading = std::mem::take(&mut self.reading);
+        let Reading { words, ids, places, pairs } = &mut reading;
+        words.read(text);
+        // Each step is a loop of its own, so that many words wait for memory at the same time.
+        ids.clear();
+        ids.extend(words.spans().iter().map(|at| lexicon.word_at(words.text(), *at).unwrap_or(0)));
+        places.clear();
+        for (id, word) in ids.iter_mut().zip(words.spans()) {
+            let place = match *id {
+                0 => self.add_unlisted(lexicon, words.text().text(*word), id),
+                known => self.known(known),
+            };
+            let word = &mut self.words[place as usize];
+            word.weight += weight;
+            word.count += 1;
+            self.unknown += u32::from(word.unknown);
+            places.push(place);
+        }
+        self.occurrences += places.len() as u32;
+        pairs.clear();
+        pairs.extend(ids.windows(2).map(|two| lexicon.pair(two[0], two[1]).unwrap_or(0)));
+        for (pair, words) in pairs.iter().zip(places.windows(2)) {
+            if *pair != 0 {
+                self.add_pair(*pair, (words[0], words[1]), weight);
+            }
+        }
+        self.reading = reading;
     }
 
-    fn add_word(&mut self, lexicon: &Lexicon, word: &str, weight: f32) {
-        let place = match lexicon.word(word) {
-            Some(id) => self.known(id),
-            None => match shape(word) {
-                None => self.stranger(lexicon, word),
-                Some(shape) => match lexicon.word(&shape) {
-                    Some(id) => self.known(id),
-                    None => self.stranger(lexicon, &shape),
-                },
-            },
-        };
-        let word = &mut self.words[place as usize];
-        word.weight += weight;
-        word.count += 1;
-        self.occurrences += 1;
-        self.unknown += u32::from(word.unknown);
-        let now = word.id.map(|id| Previous { place, id, first: word.count == 1 });
-        if let (Some(first), Some(second)) = (self.previous, now)
-            && let Some(pair) = lexicon.pair(first.id, second.id)
-        {
-            // Two words of which one is new here have not met before.
-            let met = !first.first && !second.first;
-            self.add_pair(pair, (first.place, second.place), weight, met);
-        }
-        self.previous = now;
+    /// The place of a word that the vocabulary does not hold as it stands. `id` becomes that of
+    /// its shape, if there is one.
+    fn add_unlisted(&mut self, lexicon: &Lexicon, word: &str, id: &mut u32) -> u32 {
+        let Some(shape) = shape(word) else { return self.stranger(lexicon, word) };
+        *id = lexicon.word(&shape).unwrap_or(0);
+        if *id == 0 { self.stranger(lexicon, &shape) } else { self.known(*id) }
     }
 
     /// The place of a word of the vocabulary.
@@ -139,6 +146,7 @@ impl Bag {
             let (text, grams) = ((0, 0), (0, 0));
             let id = Some(id);
             self.words.push(Word { id, weight: 0.0, count: 0, text, grams, unknown: false });
+            self.last_pair.push(0);
         }
         seen.place
     }
@@ -164,28 +172,24 @@ impl Bag {
             grams: (first, self.grams.len() as u32),
             unknown,
         });
+        self.last_pair.push(0);
         self.strangers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
         place
     }
 
-    /// `maybe_seen` is whether the ticket can have had the pair before.
-    fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32, maybe_seen: bool) {
-        // Ids are distinct and few: one multiplication spreads them (Knuth, TAOCP 3, 6.4).
-        let hash = |id: u32| u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let seen = match maybe_seen {
-            true => self.seen_pairs.find(hash(id), |(other, _)| *other == id),
-            false => None,
-        };
-        let place = match seen {
-            Some((_, place)) => *place,
-            None => {
-                let place = self.pairs.len() as u32;
-                self.seen_pairs.insert_unique(hash(id), (id, place), |(id, _)| hash(*id));
-                self.pairs.push(Pair { id, words, weight: 0.0, count: 0 });
-                place
-            }
-        };
-        let pair = &mut self.pairs[place as usize];
+    fn add_pair(&mut self, id: u32, words: (u32, u32), weight: f32) {
+        let last = &mut self.last_pair[words.0 as usize];
+        let mut at = *last;
+        while at != 0 && self.pairs[at as usize - 1].id != id {
+            at = self.pair_before[at as usize - 1];
+        }
+        if at == 0 {
+            self.pairs.push(Pair { id, words, weight: 0.0, count: 0 });
+            self.pair_before.push(*last);
+            at = self.pairs.len() as u32;
+            *last = at;
+        }
+        let pair = &mut self.pairs[at as usize - 1];
         pair.weight += weight;
         pair.count += 1;
     }

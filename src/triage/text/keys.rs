@@ -39,38 +39,63 @@ impl Keys {
         self.short.find(fold(low, high), same).map(|k| k.2)
     }
 
-    /// As [`Self::find`], of the text at `start..end` of bytes with [`Padded`] behind them.
-    pub fn find_within(&self, bytes: &Padded, start: usize, end: usize) -> Option<u32> {
-        let len = end - start;
-        match bytes.0.get(start..start + 16) {
+    /// As [`Self::find`], of the text at a place of a padded one.
+    pub fn find_within(&self, text: &Padded, (start, end): (u32, u32)) -> Option<u32> {
+        let (start, end) = (start as usize, end as usize);
+        let (bytes, len) = (text.0.as_bytes(), end - start);
+        match bytes.get(start..start + 16) {
             Some(window) if len <= SHORT => {
                 let mut whole = [0; 16];
                 whole.copy_from_slice(window);
                 let text = u128::from_le_bytes(whole) & !(u128::MAX << (8 * len));
                 self.find_number(with_len(text, len))
             }
-            _ => self.find(bytes.0.get(start..end)?),
+            _ => self.find(bytes.get(start..end)?),
         }
     }
 }
 
-/// Bytes with room behind them, so that a window of 16 can be read from any place.
+/// A text with room behind it, so that a window of 16 bytes can be read from any place.
 #[derive(Default)]
-pub struct Padded(Vec<u8>);
+pub struct Padded(String);
 
 impl Padded {
     pub fn set(&mut self, parts: &[&str]) {
         self.0.clear();
-        for part in parts {
-            self.0.extend_from_slice(part.as_bytes());
-        }
-        self.0.extend_from_slice(&[0; 16]);
+        self.0.extend(parts.iter().copied());
+        self.pad();
+    }
+
+    /// Sets a text with its ASCII letters in lower case.
+    pub fn set_lower(&mut self, text: &str) {
+        self.0.clear();
+        self.0.push_str(text);
+        self.0.make_ascii_lowercase();
+        self.pad();
+    }
+
+    /// Puts room behind what was pushed.
+    pub fn pad(&mut self) {
+        self.0.push_str("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    }
+
+    /// Adds to the end, behind any room.
+    pub fn push(&mut self, c: char) {
+        self.0.push(c);
+    }
+
+    /// In bytes, with the room.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The text at a place, if it is one.
-    pub fn text(&self, start: usize, end: usize) -> &str {
-        let bytes = self.0.get(start..end).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+    pub fn text(&self, (start, end): (u32, u32)) -> &str {
+        self.0.get(start as usize..end as usize).unwrap_or_default()
     }
 }
 
@@ -138,8 +163,9 @@ mod tests {
         for (id, (start, end)) in all.iter().enumerate() {
             let expected = Some(id as u32);
             assert_eq!(keys.find(&text.as_bytes()[*start..*end]), expected);
-            assert_eq!(keys.find_within(&padded, *start, *end), expected);
-            assert_eq!(padded.text(*start, *end), &text[*start..*end]);
+            let span = (*start as u32, *end as u32);
+            assert_eq!(keys.find_within(&padded, span), expected);
+            assert_eq!(padded.text(span), &text[*start..*end]);
             assert!(keys.insert(&text.as_bytes()[*start..*end], 7));
         }
         assert_eq!(keys.find(b"zz"), None);

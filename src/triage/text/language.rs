@@ -32,6 +32,17 @@ pub fn language(text: &str) -> Language {
     Letters::of(text).language()
 }
 
+/// How many of the bytes are so, each seen with the one behind it.
+fn count(bytes: &[u8], so: impl Fn(u8, u8) -> bool) -> usize {
+    let behind = bytes.get(1..).unwrap_or_default();
+    // Blocks too short for the byte to overflow; without its check this is vectorised.
+    let blocks = bytes.chunks(128).zip(behind.chunks(128)).map(|(these, next)| {
+        let ones = these.iter().zip(next).map(|(a, b)| u8::from(so(*a, *b)));
+        usize::from(ones.fold(0u8, u8::wrapping_add))
+    });
+    blocks.sum::<usize>() + bytes.last().map_or(0, |last| usize::from(so(*last, 0)))
+}
+
 /// Letters of a text by script; texts can be counted apart and judged together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Letters {
@@ -42,15 +53,29 @@ pub(crate) struct Letters {
 
 impl Letters {
     pub(crate) fn of(text: &str) -> Self {
-        let mut letters = Self::default();
-        if text.is_ascii() {
-            // Blocks too short for the byte to overflow; without its check this is vectorised.
-            let count = |block: &[u8]| {
-                block.iter().fold(0u8, |n, b| n.wrapping_add(u8::from(b.is_ascii_alphabetic())))
-            };
-            letters.latin = text.as_bytes().chunks(128).map(|b| usize::from(count(b))).sum();
+        // A line with nothing but ASCII and common syllables is counted many bytes at a time.
+        text.split_inclusive('\n').map(Self::of_line).fold(Self::default(), Self::plus)
+    }
+
+    fn of_line(line: &str) -> Self {
+        let bytes = line.as_bytes();
+        let latin = count(bytes, |b, _| b.is_ascii_alphabetic());
+        let mut letters = Self { latin, ..Self::default() };
+        if line.is_ascii() {
             return letters;
         }
+        // U+B000 to U+CFFF; below and above, the second byte tells syllables from others.
+        let syllable =
+            |a, b| (a == 0xeb) | (a == 0xec) | (a == 0xea) & (b >= 0xb0) | (a == 0xed) & (b < 0x9e);
+        letters.hangul = count(bytes, syllable);
+        if letters.hangul == count(bytes, |b, _| b >= 0xc0) {
+            return letters;
+        }
+        Self::one_by_one(line)
+    }
+
+    fn one_by_one(text: &str) -> Self {
+        let mut letters = Self::default();
         for c in text.chars() {
             match c {
                 'a'..='z' | 'A'..='Z' => letters.latin += 1,
@@ -97,6 +122,15 @@ impl Letters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counting_by_line_changes_nothing() {
+        for c in ('\u{80}'..='\u{33ff}').chain('\u{a900}'..='\u{ffff}') {
+            let line = format!("a {c}가나 힣\u{d55c}B{c}");
+            let (fast, slow) = (Letters::of(&line), Letters::one_by_one(&line));
+            assert_eq!(format!("{fast:?}"), format!("{slow:?}"), "{line}");
+        }
+    }
 
     #[test]
     fn scripts_decide() {

@@ -59,8 +59,6 @@ pub struct Lexicon {
     grams: Keys,
     /// Two words' ids, and the pair's own.
     pairs: HashTable<[u32; 3]>,
-    /// A bit for each pair, by its hash: most neighbours are no pair, and this small table says so.
-    pair_bits: Box<[u64]>,
     /// The words, and for each id below the first n-gram's where its word is.
     text: String,
     spans: Vec<(u32, u32)>,
@@ -81,7 +79,6 @@ impl Lexicon {
             words: Keys::default(),
             grams: Keys::default(),
             pairs: HashTable::new(),
-            pair_bits: Box::default(),
             text: String::new(),
             spans: vec![(0, 0)],
             len: 1,
@@ -108,14 +105,6 @@ impl Lexicon {
                 return Err(LexiconError::Twice(new.len));
             }
             new.len += 1;
-        }
-        // Sixteen bits a pair let one in about sixteen strangers through.
-        let bits = (new.pairs.len() * 16).next_power_of_two().max(64);
-        new.pair_bits = vec![0; bits / 64].into();
-        let Self { pairs, pair_bits, .. } = &mut new;
-        for [first, second, _] in pairs.iter() {
-            let (word, bit) = bit_of(pair_hash(*first, *second), pair_bits.len());
-            pair_bits[word] |= bit;
         }
         Ok(new)
     }
@@ -158,15 +147,15 @@ impl Lexicon {
         self.words.find(word.as_bytes())
     }
 
+    /// As [`Self::word`], of the word at a place of a text.
+    pub(crate) fn word_at(&self, text: &Padded, span: (u32, u32)) -> Option<u32> {
+        self.words.find_within(text, span)
+    }
+
     /// The id of the pair of two words, given by their ids.
     pub(crate) fn pair(&self, first: u32, second: u32) -> Option<u32> {
-        let hash = pair_hash(first, second);
-        let (word, bit) = bit_of(hash, self.pair_bits.len());
-        if self.pair_bits[word] & bit == 0 {
-            return None;
-        }
         let same = |[a, b, _]: &[u32; 3]| (*a, *b) == (first, second);
-        self.pairs.find(hash, same).map(|[.., id]| *id)
+        self.pairs.find(pair_hash(first, second), same).map(|[.., id]| *id)
     }
 
     /// Appends the ids of the distinct known n-grams of `word` to `ids`, in the order of their
@@ -177,9 +166,9 @@ impl Lexicon {
         let (mut all, mut known) = (0, 0);
         // A bit for each id modulo 64: where it is not set, the id is new.
         let mut seen = 0u64;
-        for (start, end) in marked.spans() {
+        for span in marked.spans() {
             all += 1;
-            let Some(id) = self.grams.find_within(&marked.text, start, end) else { continue };
+            let Some(id) = self.grams.find_within(&marked.text, span) else { continue };
             known += 1;
             let bit = 1 << (id % 64);
             if seen & bit == 0 || !ids[before..].contains(&id) {
@@ -196,7 +185,7 @@ impl Lexicon {
 pub struct Marked {
     text: Padded,
     /// Where each character begins, and the end.
-    starts: Vec<usize>,
+    starts: Vec<u32>,
 }
 
 impl Marked {
@@ -204,8 +193,8 @@ impl Marked {
         self.text.set(&["<", word, ">"]);
         self.starts.clear();
         self.starts.push(0);
-        self.starts.extend(word.char_indices().map(|(i, _)| i + 1));
-        self.starts.extend([word.len() + 1, word.len() + 2]);
+        self.starts.extend(word.char_indices().map(|(i, _)| i as u32 + 1));
+        self.starts.extend([word.len() as u32 + 1, word.len() as u32 + 2]);
         if self.starts.len() > MAX_WORD_CHARS + 3 {
             self.starts.clear();
         }
@@ -213,7 +202,7 @@ impl Marked {
 
     /// Where each n-gram is: shorter ones first, repetitions more than once, the whole word with
     /// both its ends not at all.
-    fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    fn spans(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let chars = self.starts.len().saturating_sub(1);
         GRAM_CHARS.filter(move |n| *n < chars).flat_map(move |n| {
             self.starts.iter().zip(&self.starts[n..]).map(|(start, end)| (*start, *end))
@@ -226,7 +215,7 @@ impl Marked {
 pub fn each_gram(word: &str, mut each: impl FnMut(&str)) {
     let mut marked = Marked::default();
     marked.set(word);
-    marked.spans().for_each(|(start, end)| each(marked.text.text(start, end)));
+    marked.spans().for_each(|span| each(marked.text.text(span)));
 }
 
 /// Whether a word of which so many n-grams are in the vocabulary counts as known.
@@ -247,11 +236,6 @@ fn pair_hash(first: u32, second: u32) -> u64 {
     let key = u64::from(first) << 32 | u64::from(second);
     let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * 0xd1b5_4a32_d192_ed03;
     (product >> 64) as u64 ^ product as u64
-}
-
-/// Where the bit of a hash is, in a table of so many words, which are a power of two.
-fn bit_of(hash: u64, words: usize) -> (usize, u64) {
-    ((hash >> 6) as usize & (words - 1), 1 << (hash % 64))
 }
 
 #[cfg(test)]

@@ -2,41 +2,41 @@
 //!
 //! The rules are those of `tokenizer.json` (see [`super::definition`]), in its order: masks
 //! become spaces, invisible characters go, NFKC, lower case, runs of `\p{L}\p{M}\p{N}`. ASCII
-//! white space is a boundary that none of these steps reaches across, so a text is done chunk
-//! by chunk: one of ASCII and precomposed Hangul needs a table only, any other takes the steps
-//! one by one. A test holds the words equal to those of the `tokenizers` crate.
+//! and precomposed Hangul need a table only; where anything else stands, the part between two
+//! ASCII characters that end words takes the steps one by one. A test holds the words equal to
+//! those of the `tokenizers` crate.
 
 use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, HirKind};
 use unicode_normalization_alignments::UnicodeNormalization;
 
+use super::keys::Padded;
 use super::redact::MaskKind;
 
 /// What a word is made of, as the definition writes it.
 pub(crate) const WORD: &str = r"[\p{L}\p{M}\p{N}]+";
 
-const LOWER: u8 = 1;
-const UPPER: u8 = 2;
-const PUNCTUATION: u8 = 4;
-const BRACKET: u8 = 8;
+/// ASCII letters and digits.
+const INSIDE: u8 = 0;
+/// ASCII white space and punctuation.
+const BETWEEN: u8 = 1;
+/// May begin a mask.
+const BRACKET: u8 = 2;
 /// First byte of a three-byte character that may be a Hangul syllable.
-const HANGUL: u8 = 16;
+const HANGUL: u8 = 3;
 /// Needs the steps one by one.
-const OTHER: u8 = 32;
-const SPACE: u8 = 64;
+const OTHER: u8 = 4;
 
 const BYTES: [u8; 256] = {
     let mut table = [OTHER; 256];
     let mut b = 0;
     while b < 128 {
         table[b] = match b as u8 {
-            b'\t'..=b'\r' | b' ' => SPACE,
-            b'a'..=b'z' | b'0'..=b'9' => LOWER,
-            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => INSIDE,
             b'[' => BRACKET,
-            0..=0x1f | 0x7f => OTHER,
-            _ => PUNCTUATION,
+            b'\t'..=b'\r' | b' '..=b'~' => BETWEEN,
+            _ => OTHER,
         };
         b += 1;
     }
@@ -48,35 +48,162 @@ const BYTES: [u8; 256] = {
     table
 };
 
-/// Calls `each` with every word of `text`, in order. `buffer` is scratch space.
-pub fn words(text: &str, buffer: &mut String, mut each: impl FnMut(&str)) {
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    while start < bytes.len() {
-        let mut seen = 0;
-        let mut end = start;
-        while end < bytes.len() {
-            let class = BYTES[usize::from(bytes[end])];
-            if class == SPACE {
-                break;
-            }
-            seen |= class;
-            end += 1;
-            if class == HANGUL {
-                // Two more bytes of the character; they would count as `OTHER`.
-                if !is_hangul(&bytes[end - 1..]) {
-                    seen |= OTHER;
+/// Bytes that are looked at together: one bit of a number each.
+const BLOCK: usize = 64;
+
+/// The words of a text, in order. Buffers are kept from one text to the next.
+#[derive(Default)]
+pub struct Words {
+    /// The text with its ASCII letters in lower case, then words that it does not hold as they are.
+    text: Padded,
+    /// Where each word is in it.
+    spans: Vec<(u32, u32)>,
+    /// Where the word that is being read began.
+    open: Option<usize>,
+}
+
+impl Words {
+    /// Replaces the words by those of `text`.
+    pub fn read(&mut self, text: &str) {
+        self.spans.clear();
+        self.open = None;
+        self.text.set_lower(text);
+        let bytes = text.as_bytes();
+        // The last place from where on a hard part can be read by itself.
+        let mut edge = 0;
+        let mut at = 0;
+        while at < bytes.len() {
+            let end = bytes.len().min(at + BLOCK);
+            if let Some(inside) = easy_block(&bytes[at..]) {
+                let between = !inside << (BLOCK - (end - at)) >> (BLOCK - (end - at));
+                if between != 0 {
+                    edge = at + between.ilog2() as usize;
                 }
-                end += 2;
+                self.block(inside, at);
+                at = end;
+            } else {
+                while at < end {
+                    at = self.step(text, at, &mut edge);
+                }
             }
         }
-        if seen & BRACKET == 0 {
-            chunk(&text[start..end], seen, buffer, &mut each);
-        } else {
-            bracketed(&text[start..end], seen, buffer, &mut each);
-        }
-        start = end + 1;
+        self.close(bytes.len());
+        self.text.pad();
     }
+
+    /// Words that begin or end in a block: each bit of `inside` is a byte from `at` on.
+    fn block(&mut self, inside: u64, at: usize) {
+        let mut changes = inside ^ (inside << 1 | u64::from(self.open.is_some()));
+        while changes != 0 {
+            let place = at + changes.trailing_zeros() as usize;
+            if self.open.is_some() {
+                self.close(place);
+            } else {
+                self.open = Some(place);
+            }
+            changes &= changes - 1;
+        }
+    }
+
+    fn close(&mut self, end: usize) {
+        if let Some(start) = self.open.take() {
+            self.spans.push((start as u32, end as u32));
+        }
+    }
+
+    /// Reads what is at a place, and returns the next one.
+    fn step(&mut self, text: &str, at: usize, edge: &mut usize) -> usize {
+        let bytes = text.as_bytes();
+        match BYTES[usize::from(bytes[at])] {
+            INSIDE => {
+                self.open.get_or_insert(at);
+                at + 1
+            }
+            HANGUL if is_hangul(&bytes[at..]) => {
+                self.open.get_or_insert(at);
+                at + 3
+            }
+            BETWEEN => {
+                self.close(at);
+                *edge = at;
+                at + 1
+            }
+            BRACKET => {
+                self.close(at);
+                let mask = MaskKind::mask_len(&bytes[at..]);
+                // Nothing reaches across a mask: it becomes a space.
+                *edge = at + mask.unwrap_or(0);
+                at + mask.unwrap_or(1)
+            }
+            _ => {
+                let more = |b: &u8| !matches!(BYTES[usize::from(*b)], BETWEEN | BRACKET);
+                let end = at + bytes[at..].iter().take_while(|b| more(b)).count();
+                self.open = None;
+                self.hard(&text[*edge..end]);
+                *edge = end;
+                end
+            }
+        }
+    }
+
+    /// The definition's steps as they stand. No step reaches back across the place before an ASCII
+    /// character, so a part that begins and ends at one can be read by itself.
+    fn hard(&mut self, part: &str) {
+        let mut start = self.text.len();
+        let kept = part.chars().filter(|c| !is_invisible(*c));
+        for lower in kept.nfkc().flat_map(|(c, _)| c.to_lowercase()).chain([' ']) {
+            if is_word(lower) {
+                self.text.push(lower);
+            } else if start < self.text.len() {
+                self.spans.push((start as u32, self.text.len() as u32));
+                start = self.text.len();
+            }
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.spans.iter().map(|span| self.text.text(*span))
+    }
+
+    /// Where the words are in [`Self::text`].
+    pub(super) fn spans(&self) -> &[(u32, u32)] {
+        &self.spans
+    }
+
+    pub(super) fn text(&self) -> &Padded {
+        &self.text
+    }
+}
+
+/// Which of the first bytes, at most [`BLOCK`], are inside words, one bit each; none where there
+/// is a `[` among them, a control that is no white space, or a character that is neither ASCII nor
+/// a precomposed Hangul syllable. Each loop does all bytes the same, so that it is vectorised.
+fn easy_block(bytes: &[u8]) -> Option<u64> {
+    // The last character may reach two bytes beyond.
+    let mut block = [b' '; BLOCK + 2];
+    let len = bytes.len().min(block.len());
+    block[..len].copy_from_slice(&bytes[..len]);
+    let ascii = |b: u8, from: u8, to: u8| b.wrapping_sub(from) <= to - from;
+    let hard = |a: u8, b: u8, c: u8| {
+        let control = !(ascii(a, b' ', 0xff) | ascii(a, b'\t', b'\r'));
+        let syllable = (a == 0xeb)
+            | (a == 0xec)
+            | (a == 0xea) & (b >= 0xb0)
+            | (a == 0xed) & ((b < 0x9e) | (b == 0x9e) & (c <= 0xa3));
+        control | (a == 0x7f) | (a == b'[') | (a >= 0xc0) & !syllable
+    };
+    let any =
+        (0..BLOCK).fold(0, |any, i| any | u8::from(hard(block[i], block[i + 1], block[i + 2])));
+    if any != 0 {
+        return None;
+    }
+    let inside = |b: u8| ascii(b | 0x20, b'a', b'z') | ascii(b, b'0', b'9') | (b >= 0x80);
+    let ones: [u8; BLOCK] = std::array::from_fn(|i| u8::from(inside(block[i])));
+    // The lowest bits of eight bytes side by side, by one multiplication (Warren, Hacker's Delight, 7).
+    let gather =
+        |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let eights = ones.as_chunks().0.iter().enumerate();
+    Some(eights.fold(0, |bits, (i, eight)| bits | gather(eight) << (8 * i)))
 }
 
 /// Whether the three-byte character at the start of `bytes` is a precomposed syllable
@@ -85,75 +212,6 @@ fn is_hangul(bytes: &[u8]) -> bool {
     let [a, b, c, ..] = *bytes else { return false };
     let code = (u32::from(a & 0x0f) << 12) | (u32::from(b & 0x3f) << 6) | u32::from(c & 0x3f);
     (0xac00..=0xd7a3).contains(&code)
-}
-
-/// A chunk with a `[` in it: masks are cut out, what stands between them is read apart.
-fn bracketed(text: &str, seen: u8, buffer: &mut String, each: &mut impl FnMut(&str)) {
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for open in memchr::memchr_iter(b'[', bytes) {
-        if let Some(len) = MaskKind::mask_len(&bytes[open..]) {
-            chunk(&text[start..open], seen, buffer, each);
-            start = open + len;
-        }
-    }
-    chunk(&text[start..], seen, buffer, each);
-}
-
-/// A chunk without ASCII white space and masks. `seen` tells what kinds of byte are in it.
-fn chunk(text: &str, seen: u8, buffer: &mut String, each: &mut impl FnMut(&str)) {
-    if seen & OTHER != 0 {
-        slow(text, buffer, each);
-    } else if seen & UPPER != 0 {
-        buffer.clear();
-        buffer.push_str(text);
-        buffer.make_ascii_lowercase();
-        plain(buffer, seen, each);
-    } else {
-        plain(text, seen, each);
-    }
-}
-
-/// Lower-case ASCII and Hangul: split at ASCII punctuation.
-fn plain(text: &str, seen: u8, each: &mut impl FnMut(&str)) {
-    if seen & (PUNCTUATION | BRACKET) == 0 {
-        if !text.is_empty() {
-            each(text);
-        }
-        return;
-    }
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for (i, b) in bytes.iter().enumerate() {
-        if matches!(BYTES[usize::from(*b)], PUNCTUATION | BRACKET) {
-            if start < i {
-                each(&text[start..i]);
-            }
-            start = i + 1;
-        }
-    }
-    if start < bytes.len() {
-        each(&text[start..]);
-    }
-}
-
-/// The definition's steps as they stand.
-fn slow(text: &str, buffer: &mut String, each: &mut impl FnMut(&str)) {
-    buffer.clear();
-    let kept = text.chars().filter(|c| !is_invisible(*c));
-    for (c, _) in kept.nfkc() {
-        for lower in c.to_lowercase() {
-            if is_word(lower) {
-                buffer.push(lower);
-            } else if !buffer.is_empty() {
-                each(buffer);
-                buffer.clear();
-            }
-        }
-    }
-    if !buffer.is_empty() {
-        each(buffer);
-    }
 }
 
 /// Ranges of characters that nobody sees and that split or disguise words: controls other than
@@ -200,9 +258,9 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Vec<String> {
-        let mut out = Vec::new();
-        words(text, &mut String::new(), |w| out.push(w.to_owned()));
-        out
+        let mut words = Words::default();
+        words.read(text);
+        words.iter().map(str::to_owned).collect()
     }
 
     #[test]
