@@ -111,9 +111,7 @@ impl Table {
 
     /// Adds what a word's n-grams bring to an empty row.
     fn fold(&self, grams: &[u32], row: &mut [Block]) {
-        for id in grams {
-            add(row, 1.0, self.row(*id));
-        }
+        self.add_up(grams.iter().map(|id| (1.0, self.row(*id))), row);
         let share = shared(grams.len());
         let squares = self.squares(row) * share * share;
         row.iter_mut().flat_map(|block| &mut block.0).for_each(|value| *value *= share);
@@ -157,34 +155,42 @@ impl Table {
         let Sums { scores, strangers, units, .. } = sums;
         scores.clear();
         scores.resize(self.width, Block::default());
-        let mut squares = 0.0;
-        for (i, part) in scores.chunks_mut(WIDEST).enumerate() {
-            let first = i * WIDEST;
-            // The squares stand in the last block, so the last part has them.
-            squares = match part.len() {
-                1 => self.sum_part::<1>(units, strangers, first, part),
-                2 => self.sum_part::<2>(units, strangers, first, part),
-                _ => self.sum_part::<WIDEST>(units, strangers, first, part),
-            };
-        }
+        let squares = self.add_up(units.iter().map(|u| (u.g, self.row_of(u, strangers))), scores);
         sums.inverse_length = if squares > 0.0 { f64::from(squares).sqrt().recip() } else { 0.0 };
     }
 
-    /// Some blocks of the sums, as many as stay in registers: their number is known here. Returns
-    /// the sum of what stands where the last block of a row has its squares.
-    fn sum_part<const BLOCKS: usize>(
+    /// Replaces `sums` by that of the rows, each as often as stands beside it. Returns the sum of
+    /// their squares.
+    fn add_up<'a>(
         &self,
-        units: &[Unit],
-        strangers: &[Block],
-        first: usize,
+        rows: impl Iterator<Item = (f32, &'a [Block])> + Clone,
+        sums: &mut [Block],
+    ) -> f32 {
+        let mut squares = 0.0;
+        for (i, part) in sums.chunks_mut(WIDEST).enumerate() {
+            let rows = rows.clone().map(|(by, row)| (by, &row[i * WIDEST..]));
+            // The squares stand in the last block, so the last part has them.
+            squares = match part.len() {
+                1 => self.add_part::<1>(rows, part),
+                2 => self.add_part::<2>(rows, part),
+                _ => self.add_part::<WIDEST>(rows, part),
+            };
+        }
+        squares
+    }
+
+    /// As many blocks as stay in registers: their number is known here.
+    fn add_part<'a, const BLOCKS: usize>(
+        &self,
+        rows: impl Iterator<Item = (f32, &'a [Block])>,
         sums: &mut [Block],
     ) -> f32 {
         let mut part = [Block::default(); BLOCKS];
         let mut squares = 0.0;
-        for unit in units {
-            let row = &self.row_of(unit, strangers)[first..][..BLOCKS];
-            add(&mut part, unit.g, row);
-            squares += unit.g * unit.g * row[BLOCKS - 1].0[self.columns % LANES];
+        for (by, row) in rows {
+            let row = &row[..BLOCKS];
+            add(&mut part, by, row);
+            squares += by * by * row[BLOCKS - 1].0[self.columns % LANES];
         }
         sums.copy_from_slice(&part);
         squares
