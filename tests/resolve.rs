@@ -20,7 +20,7 @@ use triaged::log::{Limit, LogError, NewRecord};
 use triaged::metrics::{Labels, Metrics};
 use triaged::playbook::Library;
 use triaged::resolve::control::{Order, Switch};
-use triaged::resolve::limits::{Cap, Limits, SwitchOff};
+use triaged::resolve::limits::{Cap, DAY_MS, Limits, SwitchOff};
 use triaged::stage::drive::Driver;
 use triaged::stage::resolve::{Resolve, ResolveSettings, Writer};
 use triaged::stage::runbook::address::AddressFilter;
@@ -36,6 +36,7 @@ const LIMITS: Limits = Limits {
     requester: MANY,
     overall: MANY,
     switch_off: SwitchOff { of: 50, at_least: 50, failures: 0.5, reopenings: 0.5 },
+    remember_ms: None,
 };
 
 fn library(port: u16, delivery: &str) -> Arc<Library> {
@@ -256,6 +257,31 @@ fn caps_send_the_rest_to_people() {
     let capped = all.values().filter(|o| o[0] == said("handed_back", Some("cap_playbook"))).count();
     assert_eq!((done, capped), (3, 7));
     assert_eq!(world.values("tickets.routed").len(), 7);
+}
+
+#[test]
+fn a_ticket_that_is_older_than_what_is_remembered_goes_to_people() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.remember_ms = Some(90 * DAY_MS);
+    let dated = |id: &str, days: i64| {
+        let mut action = action(id, "kim");
+        let at_ms = jiff::Timestamp::now().as_millisecond() - days * DAY_MS;
+        let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time");
+        action["ticket"]["created_at"] = json!(at.to_string());
+        action
+    };
+    for (id, days) in [("T-new", 0), ("T-89", 89), ("T-91", 91), ("T-future", -2)] {
+        world.put("tickets.actions", id, &dated(id, days));
+    }
+    world.run_until(4);
+    for id in ["T-new", "T-89"] {
+        assert_eq!(world.outcome(id), said("done", None));
+    }
+    for id in ["T-91", "T-future"] {
+        assert_eq!(world.outcome(id), said("handed_back", Some("too_old")));
+    }
+    assert_eq!(world.runbook.requests().len(), 2);
+    assert_eq!(world.values("tickets.routed").len(), 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::TopicsSection;
 use super::check::Problems;
 use crate::resolve::ledger::RECENT;
-use crate::resolve::limits::{Cap, Limits, SwitchOff};
+use crate::resolve::limits::{Cap, DAY_MS, Limits, SwitchOff};
 use crate::stage::runbook::address::AddressFilter;
 use crate::stage::runbook::credential::Credential;
 use crate::stage::runbook::{AllowedHost, CallerSettings};
@@ -81,6 +81,7 @@ pub(super) struct ResolveSection {
     touched: Vec<String>,
     security_categories: Vec<String>,
     kill_file: PathBuf,
+    remember_days: i64,
     batch: i64,
     calls_per_host: i64,
     calls_per_minute_per_host: i64,
@@ -195,6 +196,10 @@ pub(super) fn resolve(
                 at_least: p.within("resolve.switch_off.at_least", at_least, 1, of.max(1)),
                 failures: p.share("resolve.switch_off.failures", failures),
                 reopenings: p.share("resolve.switch_off.reopenings", reopenings),
+            },
+            remember_ms: match p.within("resolve.remember_days", section.remember_days, 0, 36_500) {
+                0 => None,
+                days => Some(days * DAY_MS),
             },
         },
         kill_file: path(section.kill_file),

@@ -64,6 +64,8 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
     config.resolve.calls.addresses =
         crate::stage::runbook::address::AddressFilter::new(vec!["127.0.0.0/8".parse()?])
             .map_err(|problems| anyhow::Error::msg(problems.join(", ")))?;
+    // The tickets are of a fixed day, and the demonstration starts from nothing.
+    config.resolve.limits.remember_ms = None;
     config.route.actions = Some(config.resolve.topics.actions.clone());
 
     let triage = service::triage(&config)?;

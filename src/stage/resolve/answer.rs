@@ -183,6 +183,7 @@ impl Resolve {
                     called_ms: k.called_ms,
                     requester: k.requester,
                     content: k.content,
+                    at_ms: Timestamp::now().as_millisecond(),
                 })
             });
             outputs.extend(line.map(|line| writer.line(record, &line)));
@@ -244,5 +245,6 @@ pub(super) fn line(action: &Action<'_>, state: State, called_ms: Option<i64>) ->
         called_ms,
         requester: asked.requester,
         content: asked.content,
+        at_ms: Timestamp::now().as_millisecond(),
     })
 }

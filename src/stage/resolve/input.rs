@@ -75,6 +75,17 @@ impl<'a> Action<'a> {
         digest(self.ticket.get().as_bytes())
     }
 
+    /// When the ticket says that it was created, in milliseconds since 1970; the beginning of time
+    /// if it does not say.
+    pub fn created_ms(&self) -> i64 {
+        #[derive(Deserialize)]
+        struct Created {
+            created_at: jiff::Timestamp,
+        }
+        let created = serde_json::from_str::<Created>(self.ticket.get());
+        created.map_or(i64::MIN, |ticket| ticket.created_at.as_millisecond())
+    }
+
     /// A digest of who asks: what stands in the ticket's `requester`.
     pub fn requester(&self) -> u64 {
         #[derive(Deserialize)]

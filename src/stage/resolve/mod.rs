@@ -108,13 +108,21 @@ impl Resolve {
 
     /// Takes in what was added to the ledger's topic.
     fn catch_up(&mut self) -> Result<(), LogError> {
-        for record in self.topic.catch_up()? {
-            let Some(value) = record.value.as_deref() else { continue };
-            match serde_json::from_slice(value) {
-                Ok(line) => self.ledger.apply(line),
-                Err(_) => tracing::warn!(origin = %record.origin, "no line of the ledger, skipped"),
-            }
+        // Before the first reading too: a topic of years must not be in memory even for a moment.
+        if let Some(age_ms) = self.settings.limits.remember_ms {
+            self.ledger.forget(Timestamp::now().as_millisecond(), age_ms);
         }
+        let ledger = &mut self.ledger;
+        self.topic.catch_up(
+            &mut |record| match record.value.as_deref().map(serde_json::from_slice) {
+                Some(Ok(line)) => ledger.apply(line),
+                Some(Err(_)) => {
+                    tracing::warn!(origin = %record.origin, "no line of the ledger, skipped");
+                }
+                None => {}
+            },
+        )?;
+        self.metrics.resolve.remembered.set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
         for playbook in self.library.iter() {
             let on_again = self.controls.on_again_ms(&playbook.id);
             let itself = self.ledger.is_off(&playbook.id, on_again);

@@ -139,5 +139,6 @@ pub fn asked<'a>(action: &'a Action<'_>) -> Asked<'a> {
         content: action.content(),
         requester: action.requester(),
         playbook: &action.known_request.playbook,
+        created_ms: action.created_ms(),
     }
 }
