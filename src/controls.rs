@@ -106,7 +106,7 @@ fn orders(topic: &mut dyn Follow) -> Result<Vec<Order>, LogError> {
     topic.catch_up(&mut |record| match record.value.as_deref().map(serde_json::from_slice) {
         Some(Ok(order)) => orders.push(order),
         Some(Err(_)) => {
-            tracing::warn!(origin = %record.origin, "no order of this service, skipped")
+            tracing::warn!(origin = %record.origin, "no order of this service, skipped");
         }
         None => {}
     })?;

@@ -22,7 +22,7 @@ use triaged::playbook::Library;
 use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{Cap, DAY_MS, Limits, SwitchOff};
 use triaged::stage::drive::Driver;
-use triaged::stage::resolve::{Resolve, ResolveSettings, Writer};
+use triaged::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
 use triaged::stage::runbook::address::AddressFilter;
 use triaged::stage::runbook::breaker::BreakerRule;
 use triaged::stage::runbook::{Caller, CallerSettings};
@@ -93,8 +93,8 @@ impl World {
             BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
         settings.retries.attempts = 1;
         let topic = |name: &str| Arc::<str>::from(name);
-        Resolve::new(
-            ResolveSettings {
+        Resolve::new(Parts {
+            settings: ResolveSettings {
                 limits: self.limits,
                 priorities: vec!["P1".into(), "P2".into()],
                 feedback: topic("tickets.feedback"),
@@ -107,15 +107,18 @@ impl World {
                     source: String::from("/test"),
                 },
             },
-            library(self.runbook.port, self.delivery),
-            Caller::new(settings, Arc::new(())).expect("a caller"),
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
-            Arc::clone(&self.controls),
-            Box::new(self.cluster.follow("tickets.ledger")),
-            Arc::clone(&self.metrics),
-            WorkerHealth::new(),
-            Stop::new(),
-        )
+            library: library(self.runbook.port, self.delivery),
+            caller: Caller::new(settings, Arc::new(())).expect("a caller"),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime"),
+            controls: Arc::clone(&self.controls),
+            topic: Box::new(self.cluster.follow("tickets.ledger")),
+            metrics: Arc::clone(&self.metrics),
+            health: WorkerHealth::new(),
+            stop: Stop::new(),
+        })
     }
 
     /// Runs processes, one after the other as they die, until `outcomes` outcomes are there.

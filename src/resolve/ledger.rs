@@ -207,6 +207,21 @@ impl Ledger {
         self.tickets.get(&digest(ticket))
     }
 
+    /// A further line for a known ticket, which says what became of it.
+    pub fn entry(&self, ticket: &str, state: State, at_ms: i64) -> Option<Entry> {
+        let known = self.find(ticket)?;
+        Some(Entry {
+            ticket: ticket.to_owned(),
+            playbook: self.playbook(known).to_owned(),
+            version: known.version,
+            state,
+            called_ms: known.called_ms,
+            requester: known.requester,
+            content: known.content,
+            at_ms,
+        })
+    }
+
     /// The name of a playbook in [`Known`].
     pub fn playbook(&self, known: &Known) -> &str {
         self.playbooks.get(usize::from(known.playbook)).map_or("", String::as_str)
