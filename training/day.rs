@@ -333,9 +333,16 @@ fn wrong(both: &Both<'_>) -> Result<String> {
     wrong.sort_by(|(_, a), (_, b)| {
         b.confidence.partial_cmp(&a.confidence).unwrap_or(Ordering::Equal)
     });
-    let mut text = String::from(
-        "All wrong actions:\n\n| ticket | playbook | on | confidence | begins | what it is |\n\
+    let near = wrong.iter().filter(|(row, _)| row.label_near.is_some()).count();
+    let value = wrong.iter();
+    let value =
+        value.filter(|(row, known)| row.label_request.as_ref() == Some(&known.playbook)).count();
+    let mut text = format!(
+        "All {} wrong actions: {near} are near misses that recognition takes for a request and that no word of the \
+         playbook's `unless` keeps out; {value} are the request that was asked for, on a wrong value.\n\n\
+         | ticket | playbook | on | confidence | begins | what it is |\n\
          | --- | --- | --- | ---: | --- | --- |\n",
+        wrong.len()
     );
     for (row, known) in wrong {
         let on: Vec<_> = known.slots.values().map(|v| v.as_str().unwrap_or_default()).collect();
@@ -344,12 +351,11 @@ fn wrong(both: &Both<'_>) -> Result<String> {
         let begins: String = begins.chars().take(110).collect();
         let confidence = known.confidence.map_or(String::new(), |c| format!("{c:.3}"));
         let what = match row {
-            Row { label_request: Some(request), label_slot: Some(slot), .. } => {
-                format!("it asks for `{request}` on {slot}")
+            Row { label_request: Some(request), label_slot, .. } if *request == known.playbook => {
+                let slot = label_slot.as_deref().unwrap_or("nothing that it names");
+                format!("it asks for this on {slot}; other words fit the slot's pattern")
             }
-            Row { label_request: Some(request), .. } => {
-                format!("it asks for `{request}` and names nothing")
-            }
+            Row { label_request: Some(request), .. } => format!("it asks for `{request}`"),
             Row { label_near: Some(near), .. } => {
                 format!("a near miss: it has the words of `{near}`, and does not ask for it")
             }

@@ -1,4 +1,5 @@
 //! A backlog, and how fast a program drains it.
+#![allow(dead_code, reason = "each binary that includes this uses its own part of it")]
 
 use crate::support::broker::{Kafka, client};
 use crate::support::daemon::{Instance, Settings};
