@@ -1,5 +1,5 @@
 # Everything that people run by name. Each target is one or two commands that can be run by hand.
-.PHONY: test chaos bench predict scale corpus model request-model quality requests schemas
+.PHONY: test chaos bench predict scale corpus model request-model quality requests day schemas
 
 # All tests; those on a real Kafka start it themselves (see README).
 test:
@@ -9,10 +9,11 @@ test:
 chaos:
 	cargo run --release --example chaos -- --kafka 4.1.1,3.9.1 --tickets 100000 --rate 800 --kills 50 --nodes 3 --write docs/guarantees.md
 
-# What it costs. The last one needs a real Kafka and rewrites the table in benches/README.md.
+# What it costs. The last two need a real Kafka and rewrite their tables in benches/README.md.
 bench:
 	cargo bench --bench core --bench route
 	cargo bench --bench end_to_end -- --write
+	cargo bench --bench runbook_down -- --write
 
 # How many tickets a CPU second decides, beside fastText and scikit-learn. Rewrites its table in benches/README.md.
 predict:
@@ -44,6 +45,12 @@ quality:
 # How well known requests are recognised: rewrites its section of docs/quality.md. `make quality` ends with it.
 requests:
 	training/peers/requests.sh
+
+# A day's stream through both stages, with the playbooks that ship: what is resolved, what is wrong, how long it takes.
+# Rewrites its section of docs/quality.md.
+day:
+	cargo run --release --locked --example corpus -- --out target/day --seed 7 --requests day
+	cargo run --release --locked --example day -- --write
 
 # The published contracts, from the types.
 schemas:

@@ -7,6 +7,8 @@
 mod copy;
 #[path = "support/drain.rs"]
 mod drain;
+#[path = "support/page.rs"]
+mod page;
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[path = "support/tickets.rs"]
@@ -14,20 +16,16 @@ mod tickets;
 
 use clap::Parser;
 use drain::Backlog;
+use page::median;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use support::broker::{Kafka, NEWEST, Setup};
 use support::daemon::{self, Instance, Settings};
-use support::feed::{Feed, Feeder};
-use support::jars;
+use support::feed::{self, Feed, Feeder};
 use support::verify::{Reader, Topics, percentile};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
-const PAGE: &str = "benches/README.md";
-const BEGIN: &str = "<!-- end-to-end:begin -->";
-const END: &str = "<!-- end-to-end:end -->";
 
 /// Measures the whole daemon on a real Kafka.
 #[derive(Parser)]
@@ -73,12 +71,13 @@ fn main() {
     text += &latency(&kafka, arguments.seconds);
     println!("{text}");
     if arguments.write {
-        rewrite(&jars::root().join(PAGE), &text);
+        page::rewrite("end-to-end", &text);
     }
 }
 
 fn throughput(kafka: &Kafka, arguments: &Arguments) -> String {
-    let backlog = Backlog::fill(kafka, arguments.tickets);
+    let backlog =
+        Backlog::fill(kafka, arguments.tickets, |seq| tickets::value(seq, feed::now_us()));
     let mut text = format!(
         "Draining {} tickets of 1 KB, Kafka {}, one broker on the same machine, median of {} runs \
          that take turns (all ratios in brackets):\n\n\
@@ -151,17 +150,4 @@ fn latency(kafka: &Kafka, seconds: u64) -> String {
          p99 {p99:.0} ms, max {max:.0} ms ({} tickets).\n",
         seen.len()
     )
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn rewrite(page: &Path, text: &str) {
-    let old = fs::read_to_string(page).expect("the page can be read");
-    let (before, rest) = old.split_once(BEGIN).expect("the page has the first marker");
-    let (_, after) = rest.split_once(END).expect("the page has the second marker");
-    let new = format!("{before}{BEGIN}\n{text}{END}{after}");
-    fs::write(page, new).expect("the page can be written");
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::health::Stop;
-use crate::log::{Follow, LogError, Record};
+use crate::log::{Follow, LogError};
 use crate::metrics::Metrics;
 use crate::resolve::control::{Order, Switches};
 
@@ -76,11 +76,11 @@ pub fn watch(
     metrics: Arc<Metrics>,
     stop: Stop,
 ) -> Result<JoinHandle<()>, LogError> {
-    controls.apply(orders(&topic.catch_up()?));
+    controls.apply(orders(&mut *topic)?);
     let watch = move || {
         while !stop.requested() {
-            match topic.catch_up() {
-                Ok(records) => controls.apply(orders(&records)),
+            match orders(&mut *topic) {
+                Ok(orders) => controls.apply(orders),
                 Err(LogError::Aborted(_)) => return,
                 Err(LogError::Fatal(error)) => {
                     tracing::error!(error, "the control topic cannot be read: all calls stop");
@@ -99,14 +99,16 @@ pub fn watch(
         .map_err(|e| LogError::Fatal(format!("cannot start a thread: {e}")))
 }
 
-/// The orders among a topic's records; what is none is left out, and said.
-fn orders(records: &[Record]) -> Vec<Order> {
-    let read = |record: &Record| {
-        let order = serde_json::from_slice(record.value.as_deref()?);
-        if order.is_err() {
+/// The orders that were added to the topic; what is none is left out, and said. All at once: half
+/// of them would be switches that never stood so.
+fn orders(topic: &mut dyn Follow) -> Result<Vec<Order>, LogError> {
+    let mut orders = Vec::new();
+    topic.catch_up(&mut |record| match record.value.as_deref().map(serde_json::from_slice) {
+        Some(Ok(order)) => orders.push(order),
+        Some(Err(_)) => {
             tracing::warn!(origin = %record.origin, "no order of this service, skipped");
         }
-        order.ok()
-    };
-    records.iter().filter_map(read).collect()
+        None => {}
+    })?;
+    Ok(orders)
 }

@@ -3,6 +3,7 @@
 //! plays them, and `examples/runbooks.rs` serves them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,22 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+
+use crate::playbook::{Approval, LOCK_FILE, Refused, TextFile, approve};
+
+/// The playbooks that ship.
+const PLAYBOOKS: [(&str, &str); 4] = [
+    ("unlock_account", include_str!("../examples/playbooks/unlock_account.toml")),
+    ("reset_virtual_desktop", include_str!("../examples/playbooks/reset_virtual_desktop.toml")),
+    ("resend_vpn_profile", include_str!("../examples/playbooks/resend_vpn_profile.toml")),
+    ("clear_print_queue", include_str!("../examples/playbooks/clear_print_queue.toml")),
+];
+
+/// Where they call.
+const WRITTEN: &str = "127.0.0.1:8199";
 
 /// How the runbooks are played.
 #[derive(Default)]
@@ -37,6 +53,61 @@ impl Runbooks {
         let server = Arc::new(Server { world, fail, slow, told });
         axum::serve(listener, Router::new().fallback(handle).with_state(server)).await
     }
+
+    /// Serves them on a free port of this machine, as long as the process lives; that port.
+    ///
+    /// # Errors
+    /// When there is no port or no thread to be had.
+    pub fn start(self) -> std::io::Result<u16> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(String::from("runbooks")).spawn(move || {
+            runtime
+                .block_on(async { self.serve(tokio::net::TcpListener::from_std(listener)?).await })
+        })?;
+        Ok(port)
+    }
+}
+
+/// Why playbooks could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExampleError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Writes the playbooks that ship into a new folder: live, approved for today, and calling a port of
+/// this machine.
+///
+/// # Errors
+/// [`ExampleError`] if a file cannot be written.
+pub fn write_approved(folder: &Path, port: u16) -> Result<(), ExampleError> {
+    std::fs::create_dir_all(folder)?;
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    // A run that begins before midnight may end after it.
+    let until = today.tomorrow().unwrap_or(today);
+    let approval = Approval { approver: String::from("the demonstration"), until };
+    let file = |(id, text): &(&str, &str)| TextFile {
+        name: format!("{id}.toml"),
+        text: text
+            .replace("mode = \"dry-run\"", "mode = \"live\"")
+            .replace(WRITTEN, &format!("127.0.0.1:{port}")),
+    };
+    let mut files: Vec<TextFile> = PLAYBOOKS.iter().map(file).collect();
+    let mut lock: Option<String> = None;
+    for (i, (id, _)) in PLAYBOOKS.iter().enumerate() {
+        let (file, locked) = approve(&files, lock.as_deref(), id, &approval, today)?;
+        files[i] = file;
+        lock = Some(locked);
+    }
+    for file in &files {
+        std::fs::write(folder.join(&file.name), &file.text)?;
+    }
+    Ok(std::fs::write(folder.join(LOCK_FILE), lock.unwrap_or_default())?)
 }
 
 /// A key that was seen: for which request, and its answer once there is one.

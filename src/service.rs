@@ -2,25 +2,23 @@
 //! end that comes within a deadline.
 
 mod resolver;
+mod worker;
 
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::resolver::Resolver;
+use self::worker::Worker;
 use crate::admin::control::Control;
 use crate::admin::{Admin, AdminLimits, Phase, Thresholds};
 use crate::bundle;
 use crate::config::{Config, KafkaConfig, LogConfig};
-use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
-use crate::log::embedded::{EmbeddedLog, EmbeddedSettings, Retention};
-use crate::log::kafka::{KafkaLog, KafkaSettings};
-use crate::log::{Log, LogError};
+use crate::log::LogError;
+use crate::log::kafka::KafkaSettings;
 use crate::metrics::{Labels, Metrics};
 use crate::playbook_dir::FolderError;
-use crate::stage::drive::drive;
-use crate::stage::route::{Route, mask_kinds};
+use crate::stage::route::mask_kinds;
 use crate::stage::runbook::{AllowedHost, Failure};
 use crate::triage::decision::Doubt;
 use crate::triage::model::Target;
@@ -139,17 +137,13 @@ impl Service {
         for (worker, health) in healths.into_iter().enumerate() {
             let (config, triage, metrics) =
                 (config.clone(), Arc::clone(&triage), Arc::clone(&metrics));
-            let stop = stop.clone();
-            let (name, run): (_, Box<dyn FnOnce() -> Result<(), LogError> + Send>) = if worker
-                < routers
-            {
-                let router = Worker { worker, config, triage, metrics, health, stop };
-                (format!("worker-{worker}"), Box::new(move || router.run()))
-            } else {
-                let controls = Controls::new(config.resolve.kill_file.clone());
-                let resolver = Resolver { worker, config, triage, controls, metrics, health, stop };
-                (String::from("resolver"), Box::new(move || resolver.run()))
-            };
+            let this = Worker { worker, config, triage, metrics, health, stop: stop.clone() };
+            let (name, run): (_, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
+                if worker < routers {
+                    (format!("worker-{worker}"), Box::new(move || this.route()))
+                } else {
+                    (String::from("resolver"), Box::new(move || resolver::run(this)))
+                };
             let handle = thread::Builder::new().name(name).spawn(run);
             handles.push(handle.map_err(ServiceError::Thread)?);
         }
@@ -234,75 +228,6 @@ fn topics(config: &Config) -> Vec<String> {
     let resolved = [&resolve.actions, &resolve.feedback];
     let resolved = resolved.into_iter().filter(|_| config.stages.resolve);
     routed.chain(resolved).map(ToString::to_string).collect()
-}
-
-/// What one worker thread needs.
-struct Worker {
-    worker: usize,
-    config: Config,
-    triage: Arc<Triage>,
-    metrics: Arc<Metrics>,
-    health: Arc<WorkerHealth>,
-    stop: Stop,
-}
-
-impl Worker {
-    fn run(self) -> Result<(), LogError> {
-        let mut log = self.open_log()?;
-        let mut stage = Route::new(
-            Arc::clone(&self.triage),
-            self.config.route.clone(),
-            Arc::clone(&self.metrics),
-        );
-        let driven = drive(
-            &mut *log,
-            &mut stage,
-            self.config.batch,
-            &self.stop,
-            &self.metrics,
-            &self.health,
-            self.worker,
-        );
-        log.close();
-        driven
-    }
-
-    /// Topics that hold what must not be forgotten.
-    fn kept(&self) -> Vec<Arc<str>> {
-        let topics = &self.config.resolve.topics;
-        vec![Arc::clone(&topics.ledger), Arc::clone(&topics.control)]
-    }
-
-    fn open_log(&self) -> Result<Box<dyn Log>, LogError> {
-        let outputs = self.config.route.output_topics(&self.triage.policy().queues());
-        let inputs = self.config.inputs.clone();
-        let metrics = Arc::clone(&self.metrics);
-        let health = Arc::clone(&self.health);
-        Ok(match &self.config.log {
-            LogConfig::Kafka(kafka) => {
-                let settings = KafkaSettings {
-                    inputs,
-                    outputs,
-                    message_max_bytes: self.config.route.max_output_bytes,
-                    ..kafka_settings(kafka, self.worker)
-                };
-                let stop = self.stop.clone();
-                Box::new(KafkaLog::new(settings, metrics, health, self.worker, stop)?)
-            }
-            LogConfig::Embedded(embedded) => {
-                let settings = EmbeddedSettings {
-                    dir: embedded.dir.clone(),
-                    group: embedded.group.clone(),
-                    inputs,
-                    outputs,
-                    retention: embedded.retain.map(|age| Retention { age, kept: self.kept() }),
-                };
-                let stop = self.stop.clone();
-                let log = EmbeddedLog::open(settings, metrics, health, self.worker, stop);
-                Box::new(log.map_err(|e| LogError::Fatal(e.to_string()))?)
-            }
-        })
-    }
 }
 
 /// The settings of a worker's Kafka client, without topics.

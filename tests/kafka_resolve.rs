@@ -70,7 +70,7 @@ impl World {
         let extra = format!(
             "[stages]\nrun = [\"route\", \"resolve\"]\n\
              [resolve]\nplaybooks = \"{}\"\nhosts = [\"{}\"]\nnetworks = [\"127.0.0.0/8\"]\n\
-             batch = 4\ncalls_per_minute_per_host = 100000\n\
+             batch = 4\nremember_days = 0\ncalls_per_minute_per_host = 100000\n\
              [resolve.caps]\nplaybook_per_minute = 100000\nplaybook_per_hour = 100000\n\
              requester_per_minute = 100000\nrequester_per_hour = 100000\n\
              overall_per_minute = 100000\noverall_per_hour = 100000\n\

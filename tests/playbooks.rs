@@ -3,6 +3,7 @@
 #[path = "support/command.rs"]
 mod command;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,8 +65,9 @@ fn those_that_ship_are_approved_and_act_on_nothing_yet() {
             step.call(&values).expect("a call");
         }
     }
-    assert_eq!(library.forbidden(&["http://127.0.0.1:8199".to_owned()]), []);
-    assert_eq!(library.forbidden(&["127.0.0.1:8199".to_owned()]).len(), 14);
+    let none = BTreeMap::new();
+    assert_eq!(library.forbidden(&["http://127.0.0.1:8199".to_owned()], &none), []);
+    assert_eq!(library.forbidden(&["127.0.0.1:8199".to_owned()], &none).len(), 14);
 }
 
 #[test]

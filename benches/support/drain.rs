@@ -1,11 +1,11 @@
 //! A backlog, and how fast a program drains it.
+#![allow(dead_code, reason = "each binary that includes this uses its own part of it")]
 
 use crate::support::broker::{Kafka, client};
 use crate::support::daemon::{Instance, Settings};
 use crate::support::feed;
 use crate::support::process::Process;
 use crate::support::verify::Topics;
-use crate::tickets;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -24,7 +24,8 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    pub fn fill(kafka: &Kafka, tickets: u64) -> Self {
+    /// Writes the backlog; `value` is the ticket of that number.
+    pub fn fill(kafka: &Kafka, tickets: u64, value: impl Fn(u64) -> String) -> Self {
         kafka.create_topic(INPUT, feed::PARTITIONS, 1, &[]);
         let producer: ThreadedProducer<DefaultProducerContext> = client(&kafka.direct())
             .set("enable.idempotence", "true")
@@ -33,7 +34,7 @@ impl Backlog {
             .create()
             .expect("a producer");
         for seq in 0..tickets {
-            let (key, value) = (format!("INC{seq:08}"), tickets::value(seq, feed::now_us()));
+            let (key, value) = (format!("INC{seq:08}"), value(seq));
             let mut record = BaseRecord::to(INPUT).key(&key).payload(&value);
             while let Err((error, again)) = producer.send(record) {
                 let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
@@ -61,24 +62,37 @@ impl Backlog {
 
     /// Tickets per second of the daemon.
     pub fn daemon(&self, kafka: &Kafka, program: &Path, group: &str, workers: usize) -> f64 {
-        let mut topics = Topics::named(&format!("{group}."));
-        topics.input = INPUT.into();
-        for topic in topics.outputs() {
-            kafka.create_topic(topic, feed::PARTITIONS, 1, &SHORT_LIVED);
-        }
-        let brokers = kafka.bootstrap();
-        let settings =
-            Settings { brokers: &brokers, topics: &topics, group, name: "0", workers, extra: "" };
-        let mut daemon = Instance::daemon(program, &settings);
-        daemon.launch();
+        let mut daemon = self.start(kafka, program, group, "0", workers, "");
         let rate = self.rate(kafka, group);
         let ended = daemon.ended();
         assert!(ended.is_none(), "the daemon ended: {ended:?}\n{}", daemon.log());
         rate
     }
 
+    /// The daemon under a name, with more lines of configuration.
+    pub fn start(
+        &self,
+        kafka: &Kafka,
+        program: &Path,
+        group: &str,
+        name: &str,
+        workers: usize,
+        extra: &str,
+    ) -> Instance {
+        let mut topics = Topics::named(&format!("{group}."));
+        topics.input = INPUT.into();
+        for topic in topics.outputs() {
+            kafka.create_topic(topic, feed::PARTITIONS, 1, &SHORT_LIVED);
+        }
+        let brokers = kafka.bootstrap();
+        let settings = Settings { brokers: &brokers, topics: &topics, group, name, workers, extra };
+        let mut daemon = Instance::daemon(program, &settings);
+        daemon.launch();
+        daemon
+    }
+
     /// From the first tenth to the last: neither the start nor the dwindling end counts.
-    fn rate(&self, kafka: &Kafka, group: &str) -> f64 {
+    pub fn rate(&self, kafka: &Kafka, group: &str) -> f64 {
         let consumer: BaseConsumer =
             client(&kafka.direct()).set("group.id", group).create().expect("a consumer");
         let deadline = Instant::now() + Duration::from_secs(300);

@@ -39,7 +39,9 @@ enum Below {
 
 fn user_keyed(path: &str) -> Option<Below> {
     match path {
-        "kafka.properties" | "kafka.secrets" | "policy.thresholds" => Some(Below::Anything),
+        "kafka.properties" | "kafka.secrets" | "policy.thresholds" | "resolve.credentials" => {
+            Some(Below::Anything)
+        }
         "priority.matrices" => Some(Below::Like("itil")),
         "priority.matrices.itil.impact_aliases" | "priority.matrices.itil.urgency_aliases" => {
             Some(Below::Anything)

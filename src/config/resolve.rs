@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::TopicsSection;
 use super::check::Problems;
 use crate::resolve::ledger::RECENT;
-use crate::resolve::limits::{Cap, Limits, SwitchOff};
+use crate::resolve::limits::{Cap, DAY_MS, Limits, SwitchOff};
 use crate::stage::runbook::address::AddressFilter;
-use crate::stage::runbook::credential::Credential;
+use crate::stage::runbook::credential::{Bound, Credential};
 use crate::stage::runbook::{AllowedHost, CallerSettings};
 use crate::triage::playbooks::HandsOff;
 use crate::triage::policy::Pattern;
@@ -40,8 +40,9 @@ pub struct ResolveConfig {
     pub topics: ResolveTopics,
     /// Where calls may go and how many.
     pub calls: CallerSettings,
-    /// The same hosts as they were written.
+    /// The same hosts as they were written, and by its name those of each credential.
     pub hosts: Vec<String>,
+    pub credential_hosts: BTreeMap<String, Vec<String>>,
 }
 
 /// The topics of the resolve stage besides those it shares with routing.
@@ -81,6 +82,7 @@ pub(super) struct ResolveSection {
     touched: Vec<String>,
     security_categories: Vec<String>,
     kill_file: PathBuf,
+    remember_days: i64,
     batch: i64,
     calls_per_host: i64,
     calls_per_minute_per_host: i64,
@@ -155,6 +157,8 @@ pub(super) fn resolve(
     }
     let SwitchOffSection { of, at_least, failures, reopenings } = section.switch_off;
     let recent = i64::try_from(RECENT).unwrap_or(i64::MAX);
+    let allowed = hosts("resolve.hosts", &section.hosts, p);
+    let (credentials, credential_hosts) = credentials(section.credentials, &allowed, p);
     ResolveConfig {
         playbooks: path(section.playbooks),
         model_dir: path(section.model),
@@ -196,6 +200,10 @@ pub(super) fn resolve(
                 failures: p.share("resolve.switch_off.failures", failures),
                 reopenings: p.share("resolve.switch_off.reopenings", reopenings),
             },
+            remember_ms: match p.within("resolve.remember_days", section.remember_days, 0, 36_500) {
+                0 => None,
+                days => Some(days * DAY_MS),
+            },
         },
         kill_file: path(section.kill_file),
         batch: p.within("resolve.batch", section.batch, 1, 1000),
@@ -212,10 +220,11 @@ pub(super) fn resolve(
             in_flight: p.positive("resolve.calls_per_host", section.calls_per_host),
             per_minute: p
                 .positive("resolve.calls_per_minute_per_host", section.calls_per_minute_per_host),
-            credentials: credentials(section.credentials, p),
-            ..CallerSettings::new(hosts(&section.hosts, p))
+            credentials,
+            ..CallerSettings::new(allowed)
         },
         hosts: section.hosts,
+        credential_hosts,
     }
 }
 
@@ -236,11 +245,11 @@ fn pointers(path: &str, pointers: Vec<String>, p: &mut Problems) -> Vec<String> 
     pointers
 }
 
-fn hosts(written: &[String], p: &mut Problems) -> Vec<AllowedHost> {
+fn hosts(path: &str, written: &[String], p: &mut Problems) -> Vec<AllowedHost> {
     let parse = |(i, text): (usize, &String)| match text.parse() {
         Ok(host) => Some(host),
         Err(what) => {
-            p.add(format!("resolve.hosts[{i}]"), what);
+            p.add(format!("{path}[{i}]"), what);
             None
         }
     };
@@ -273,12 +282,26 @@ enum CredentialSection {
     Webhook { file: PathBuf },
 }
 
+/// Credentials by name, each with its hosts, some of those that may be called at all; and these
+/// hosts as they were written.
 fn credentials(
     written: BTreeMap<String, toml::Value>,
+    allowed: &[AllowedHost],
     p: &mut Problems,
-) -> BTreeMap<String, Credential> {
-    let mut credentials = BTreeMap::new();
-    for (name, value) in written {
+) -> (BTreeMap<String, Bound>, BTreeMap<String, Vec<String>>) {
+    let (mut credentials, mut all_hosts) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mut value) in written {
+        let path = format!("resolve.credentials.{name}.hosts");
+        let listed = value.as_table_mut().and_then(|table| table.remove("hosts"));
+        let listed = listed.and_then(|list| list.try_into().ok());
+        let listed: Vec<String> = listed.unwrap_or_default();
+        if listed.is_empty() {
+            p.add(&path, "must list the hosts that it may be sent to, as resolve.hosts does");
+        }
+        let bound = hosts(&path, &listed, p);
+        for host in bound.iter().filter(|host| !allowed.contains(host)) {
+            p.add(&path, format!("{} is not in resolve.hosts", host.label()));
+        }
         let credential = match value.try_into() {
             Ok(CredentialSection::Bearer { file }) => Credential::Bearer { token: file },
             Ok(CredentialSection::Basic { user, file }) => {
@@ -297,7 +320,8 @@ fn credentials(
                 continue;
             }
         };
-        credentials.insert(name, credential);
+        all_hosts.insert(name.clone(), listed);
+        credentials.insert(name, Bound { credential, hosts: bound });
     }
-    credentials
+    (credentials, all_hosts)
 }

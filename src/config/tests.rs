@@ -176,3 +176,31 @@ fn a_matrix_of_ones_own() {
     assert_eq!(matrix.impact.index("ALL "), Some(0));
     assert_eq!(config.policy.routes[0].priority, [0]);
 }
+
+#[test]
+fn a_credential_is_bound_to_hosts_that_may_be_called() {
+    let file = r#"
+        [resolve]
+        hosts = ["desk.example.com", "http://127.0.0.1:8199"]
+        [resolve.credentials]
+        desk = { kind = "bearer", file = "/token", hosts = ["desk.example.com:443"] }
+    "#;
+    let resolve = load(file, &[], &[]).resolve;
+    assert_eq!(resolve.calls.credentials["desk"].hosts, resolve.calls.hosts[..1]);
+    assert_eq!(resolve.credential_hosts["desk"], ["desk.example.com:443"]);
+    let file = format!(
+        "{file}
+        none = {{ kind = \"bearer\", file = \"/token\" }}
+        other = {{ kind = \"bearer\", file = \"/token\", hosts = [\"vdi.example.com\"] }}
+        wrong = {{ kind = \"bearer\", file = \"/token\", hosts = [\"https://desk.example.com\"] }}"
+    );
+    let found = problems(&file, &[], &[]);
+    for problem in [
+        "resolve.credentials.none.hosts: must list the hosts",
+        "resolve.credentials.other.hosts: vdi.example.com:443 is not in resolve.hosts",
+        "resolve.credentials.wrong.hosts[0]: \"https://desk.example.com\" is not a host",
+    ] {
+        assert!(found.iter().any(|p| p.starts_with(problem)), "{problem} is not among {found:#?}");
+    }
+    assert_eq!(found.len(), 3);
+}

@@ -245,13 +245,13 @@ pub enum LogError {
 
 /// Reads one topic from its start, without a group: for state that lives in the log.
 pub trait Follow: Send {
-    /// Every committed record that was not handed out before, up to what was written when this
-    /// was called. Waits for transactions that are open at that moment.
+    /// Hands every committed record that was not handed out before to `each`, up to what was
+    /// written when this was called. Waits for transactions that are open at that moment.
     ///
     /// # Errors
     /// [`LogError::Aborted`] only when the service stops, [`LogError::Fatal`] when the process must
     /// end: everything that may pass is waited for.
-    fn catch_up(&mut self) -> Result<Vec<Record>, LogError>;
+    fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError>;
 }
 
 /// A durable, partitioned sequence of records with atomic consume-transform-produce.

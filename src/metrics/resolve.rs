@@ -27,6 +27,7 @@ pub struct ResolveMetrics {
     pub breaker: IntGaugeVec,
     pub kill_switch: IntGauge,
     pub playbook_off: IntGaugeVec,
+    pub remembered: IntGauge,
     pub resolution_seconds: Histogram,
     pub minutes_saved: CounterVec,
     pub control_calls: IntCounterVec,
@@ -77,6 +78,10 @@ impl ResolveMetrics {
                 "1 while a playbook is switched off, by itself or by a person.",
                 &["playbook"],
             )?,
+            remembered: make.register(IntGauge::new(
+                "triaged_remembered_tickets",
+                "Tickets of the ledger that are remembered.",
+            ))?,
             resolution_seconds: make.histogram(
                 "triaged_resolution_seconds",
                 "From the ticket's record to its resolution, for tickets that were resolved.",

@@ -78,18 +78,36 @@ impl Library {
         self.iter().find(|p| p.matching.requests.iter().any(|r| r == request))
     }
 
-    /// Calls to hosts that are not on the allow-list, and over plain HTTP where it is not listed
-    /// as such: `host[:port]` is https, `http://host:port` is http.
-    pub fn forbidden(&self, allowed: &[String]) -> Vec<Problem> {
-        let is_allowed = |origin: &str| {
+    /// Calls to hosts that are not on the allow-list, or not on that of the call's credential, and
+    /// over plain HTTP where it is not listed as such: `host[:port]` is https, `http://host:port`
+    /// is http.
+    pub fn forbidden(
+        &self,
+        allowed: &[String],
+        credentials: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<Problem> {
+        let lists = |hosts: &[String], origin: &str| {
             let listed = origin.strip_prefix("https://").unwrap_or(origin);
-            allowed.iter().any(|a| a.eq_ignore_ascii_case(listed) || a.eq_ignore_ascii_case(origin))
+            hosts.iter().any(|a| a.eq_ignore_ascii_case(listed) || a.eq_ignore_ascii_case(origin))
         };
         let mut problems = Vec::new();
         for playbook in self.iter() {
-            for step in playbook.calls().filter(|step| !is_allowed(step.origin())) {
-                let what = format!("{} is not on the list of allowed hosts", step.origin());
-                problems.push(Problem::new(&*playbook.file, &*step.name, what));
+            for step in playbook.calls() {
+                let origin = step.origin();
+                let mut add = |what: String| {
+                    problems.push(Problem::new(&*playbook.file, &*step.name, what));
+                };
+                if !lists(allowed, origin) {
+                    add(format!("{origin} is not on the list of allowed hosts"));
+                }
+                let Some(name) = &step.credential else { continue };
+                match credentials.get(name) {
+                    None => add(format!("there is no credential {name}")),
+                    Some(hosts) if !lists(hosts, origin) => {
+                        add(format!("the credential {name} is not for {origin}"));
+                    }
+                    Some(_) => {}
+                }
             }
         }
         problems

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -218,10 +220,17 @@ fn a_folder_has_no_two_answers_to_one_request() {
 fn only_listed_hosts_may_be_called() {
     let library = library(GOOD, None).expect("a playbook");
     let host = "runbooks.example.com".to_owned();
-    assert_eq!(library.forbidden(std::slice::from_ref(&host)), []);
+    let bound = |hosts: &[String]| BTreeMap::from([("runbooks".to_owned(), hosts.to_vec())]);
+    let hosts = std::slice::from_ref(&host);
+    assert_eq!(library.forbidden(hosts, &bound(hosts)), []);
     for other in [format!("http://{host}"), format!("{host}:8443"), "example.com".to_owned()] {
-        assert_eq!(library.forbidden(&[other]).len(), 2);
+        let other = [other];
+        assert_eq!(library.forbidden(&other, &bound(hosts)).len(), 2);
+        let [problem] = library.forbidden(hosts, &bound(&other)).try_into().expect("one");
+        assert_eq!(problem.what, format!("the credential runbooks is not for https://{host}"));
     }
+    let [problem] = library.forbidden(hosts, &BTreeMap::new()).try_into().expect("one");
+    assert_eq!(problem.what, "there is no credential runbooks");
 }
 
 #[test]

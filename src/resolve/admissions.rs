@@ -30,6 +30,8 @@ pub struct Asked<'a> {
     /// Digest of who asks.
     pub requester: u64,
     pub playbook: &'a str,
+    /// When the ticket was created, in milliseconds since 1970.
+    pub created_ms: i64,
 }
 
 /// The admissions of one batch.
@@ -76,6 +78,9 @@ impl<'l> Admissions<'l> {
             return past;
         }
         self.see(asked);
+        if !self.ledger.reaches(asked.created_ms, now_ms) {
+            return Admission::Held(Guard::TooOld);
+        }
         if self.ledger.is_off(asked.playbook, on_again_ms) {
             return Admission::Held(Guard::SwitchedOff);
         }

@@ -40,6 +40,8 @@ pub enum Guard {
     PlaybookChanged,
     /// The same ticket was seen before, with another content.
     SeenBefore,
+    /// The ticket is older than the ledger remembers, or of a day that has not come yet.
+    TooOld,
     /// A kill switch is on.
     Killed,
     /// The playbook was switched off, by its failures, by reopenings or by a person.
@@ -67,7 +69,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NotApproved,
         Self::Expired,
         Self::DryRun,
@@ -83,6 +85,7 @@ impl Guard {
         Self::Touched,
         Self::PlaybookChanged,
         Self::SeenBefore,
+        Self::TooOld,
         Self::Killed,
         Self::SwitchedOff,
         Self::CapPlaybook,
@@ -114,6 +117,7 @@ impl Guard {
             Self::Touched => "touched",
             Self::PlaybookChanged => "playbook_changed",
             Self::SeenBefore => "seen_before",
+            Self::TooOld => "too_old",
             Self::Killed => "killed",
             Self::SwitchedOff => "switched_off",
             Self::CapPlaybook => "cap_playbook",
@@ -147,6 +151,7 @@ impl Guard {
             Self::Touched => "a person has touched the ticket already",
             Self::PlaybookChanged => "the playbook has changed since the ticket was read",
             Self::SeenBefore => "the ticket was handled before and has changed since",
+            Self::TooOld => "the ticket is older than what is remembered, or dated in the future",
             Self::Killed => "a kill switch is on",
             Self::SwitchedOff => "the playbook is switched off",
             Self::CapPlaybook => "the playbook's cap is reached",

@@ -1,12 +1,12 @@
 //! The ledger: what was done about which ticket. Built from the entries of one topic, in their
 //! order, and from nothing else, so that whoever reads the topic knows the same.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::limits::{HOUR_MS, SwitchOff};
+use super::limits::{DAY_MS, HOUR_MS, SwitchOff};
 
 /// How far a ticket's resolution has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Entry {
     pub requester: u64,
     /// Of the ticket as it was read: tells a repetition from a ticket that changed.
     pub content: u64,
+    /// When the line was written, in milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 /// A playbook that switched itself off.
@@ -84,7 +86,7 @@ pub(super) struct Call {
     pub requester: u64,
 }
 
-/// What is known of a ticket. Small on purpose: there is one for each ticket within retention.
+/// What is known of a ticket. Small on purpose: there is one for each ticket that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     pub state: State,
@@ -93,9 +95,10 @@ pub struct Known {
     pub requester: u64,
     pub playbook: u16,
     pub version: u64,
+    pub at_ms: i64,
 }
 
-/// Everything that the topic's entries say.
+/// Everything that the topic's entries say, but for what is forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     tickets: HashMap<u128, Known>,
@@ -105,7 +108,12 @@ pub struct Ledger {
     /// By playbook, the tickets of its last calls.
     recent: HashMap<u16, VecDeque<u128>>,
     off: HashMap<u16, Off>,
+    /// Tickets created after this time are held against all that was ever done.
+    reach_ms: Option<i64>,
 }
+
+/// How far the clocks of desks and instances may be apart.
+const APART_MS: i64 = DAY_MS;
 
 /// So many of a playbook's last calls are kept at most; [`super::limits::SwitchOff::of`] is bounded
 /// by it.
@@ -133,28 +141,85 @@ impl Ledger {
             requester: entry.requester,
             playbook,
             version: entry.version,
+            at_ms: entry.at_ms,
         };
-        let before = self.tickets.insert(key, known);
-        let Some(at_ms) = entry.called_ms else { return };
-        // The outcome of a call that was counted when it started is no second call.
-        if before.and_then(|k| k.called_ms) == Some(at_ms) {
-            return;
+        let before = self.tickets.insert(key, known).and_then(|known| known.called_ms);
+        if let Some(called_ms) = entry.called_ms
+            // The outcome of a call that was counted when it started is no second call.
+            && before != Some(called_ms)
+        {
+            self.call(key, Call { at_ms: called_ms, playbook, requester: entry.requester });
         }
-        self.calls.push_back(Call { at_ms, playbook, requester: entry.requester });
-        while self.calls.front().is_some_and(|call| call.at_ms <= at_ms - HOUR_MS) {
+        self.drop_if_old(playbook, key);
+    }
+
+    /// Counts a call.
+    fn call(&mut self, ticket: u128, call: Call) {
+        self.calls.push_back(call);
+        while self.calls.front().is_some_and(|first| first.at_ms <= call.at_ms - HOUR_MS) {
             self.calls.pop_front();
         }
-        let recent = self.recent.entry(playbook).or_default();
-        recent.retain(|ticket| *ticket != key);
-        recent.push_back(key);
-        if recent.len() > RECENT {
-            recent.pop_front();
+        let recent = self.recent.entry(call.playbook).or_default();
+        recent.retain(|other| *other != ticket);
+        recent.push_back(ticket);
+        if recent.len() > RECENT
+            && let Some(oldest) = recent.pop_front()
+        {
+            self.drop_if_old(call.playbook, oldest);
+        }
+    }
+
+    /// Forgets what was written longer than `age_ms` ago, as far as no cap and no switch-off looks
+    /// at it. From then on a ticket that was created as long ago is out of reach: what was done
+    /// for it may be forgotten.
+    pub fn forget(&mut self, now_ms: i64, age_ms: i64) {
+        let reach_ms = now_ms - age_ms.max(DAY_MS);
+        // All tickets are gone through: not for every batch.
+        if self.reach_ms.is_some_and(|before| reach_ms < before + HOUR_MS) {
+            return;
+        }
+        self.reach_ms = Some(reach_ms);
+        let recent: HashSet<u128> = self.recent.values().flatten().copied().collect();
+        let written_after = reach_ms - APART_MS;
+        self.tickets.retain(|ticket, k| k.at_ms > written_after || recent.contains(ticket));
+    }
+
+    /// Whether all that was ever done for a ticket would still be known, by when it was created.
+    /// One of a day that has not come yet would outlive what is known of it.
+    pub fn reaches(&self, created_ms: i64, now_ms: i64) -> bool {
+        created_ms <= now_ms + APART_MS && self.reach_ms.is_none_or(|reach| created_ms > reach)
+    }
+
+    /// Keeps a ticket that was forgotten already from coming back with its old line.
+    fn drop_if_old(&mut self, playbook: u16, ticket: u128) {
+        let Some(reach_ms) = self.reach_ms else { return };
+        let old = |known: &Known| known.at_ms <= reach_ms - APART_MS;
+        let recent = self.recent.get(&playbook);
+        if self.tickets.get(&ticket).is_some_and(old)
+            && !recent.is_some_and(|recent| recent.contains(&ticket))
+        {
+            self.tickets.remove(&ticket);
         }
     }
 
     /// What is known of a ticket.
     pub fn find(&self, ticket: &str) -> Option<&Known> {
         self.tickets.get(&digest(ticket))
+    }
+
+    /// A further line for a known ticket, which says what became of it.
+    pub fn entry(&self, ticket: &str, state: State, at_ms: i64) -> Option<Entry> {
+        let known = self.find(ticket)?;
+        Some(Entry {
+            ticket: ticket.to_owned(),
+            playbook: self.playbook(known).to_owned(),
+            version: known.version,
+            state,
+            called_ms: known.called_ms,
+            requester: known.requester,
+            content: known.content,
+            at_ms,
+        })
     }
 
     /// The name of a playbook in [`Known`].

@@ -27,7 +27,10 @@ pub struct Limits {
     pub requester: Cap,
     pub overall: Cap,
     pub switch_off: SwitchOff,
+    /// For how long tickets are remembered, in milliseconds, at least a day; none: for ever.
+    pub remember_ms: Option<i64>,
 }
 
 pub const MINUTE_MS: i64 = 60_000;
-pub const HOUR_MS: i64 = 3_600_000;
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub const DAY_MS: i64 = 24 * HOUR_MS;

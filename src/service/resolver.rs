@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::worker::{Ends, Worker};
 use super::{ServiceError, kafka_settings};
 use crate::config::{Config, LogConfig};
 use crate::controls::{Controls, watch};
 use crate::health::{Stop, WorkerHealth};
-use crate::log::embedded::{EmbeddedFollow, EmbeddedLog, EmbeddedSettings};
-use crate::log::kafka::{KafkaFollow, KafkaLog, KafkaSettings, check_one_partition};
-use crate::log::{Follow, Limit, Log, LogError};
+use crate::log::embedded::EmbeddedFollow;
+use crate::log::kafka::KafkaFollow;
+use crate::log::{Follow, Limit, LogError};
 use crate::metrics::Metrics;
-use crate::stage::resolve::{Resolve, ResolveSettings, Writer};
+use crate::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
 use crate::stage::runbook::breaker::BreakerState;
 use crate::stage::runbook::{Caller, Observer};
-use crate::triage::Triage;
 use crate::triage::playbooks::Playbooks;
 
 /// Loads the playbooks and their model, if the configuration names any.
@@ -23,7 +23,7 @@ use crate::triage::playbooks::Playbooks;
 pub fn playbooks(config: &Config) -> Result<Option<Playbooks>, ServiceError> {
     let Some(dir) = &config.resolve.playbooks else { return Ok(None) };
     let library = crate::playbook_dir::library(dir)?;
-    let forbidden = library.forbidden(&config.resolve.hosts);
+    let forbidden = library.forbidden(&config.resolve.hosts, &config.resolve.credential_hosts);
     if config.stages.resolve && !forbidden.is_empty() {
         return Err(ServiceError::Playbooks(crate::playbook::Problems(forbidden).into()));
     }
@@ -34,132 +34,73 @@ pub fn playbooks(config: &Config) -> Result<Option<Playbooks>, ServiceError> {
     }))
 }
 
-/// What a worker of the resolve stage needs.
-pub struct Resolver {
-    pub worker: usize,
-    pub config: Config,
-    pub triage: Arc<Triage>,
-    pub controls: Arc<Controls>,
-    pub metrics: Arc<Metrics>,
-    pub health: Arc<WorkerHealth>,
-    pub stop: Stop,
+/// Resolves until a stop is requested.
+///
+/// # Errors
+/// [`LogError::Fatal`] when the process must end.
+pub fn run(this: Worker) -> Result<(), LogError> {
+    let fatal = |what: String| LogError::Fatal(what);
+    let Some(playbooks) = this.triage.playbooks() else { return Ok(()) };
+    let config = &this.config.resolve;
+    let topics = &config.topics;
+    let observer = Arc::new(Heard(Arc::clone(&this.metrics)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| fatal(format!("cannot start the runtime of calls: {e}")))?;
+    let caller = Caller::new(config.calls.clone(), observer)
+        .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
+    let log = this.open_log(ends(&this))?;
+    let controls = Controls::new(config.kill_file.clone());
+    let switches = follow(&this.config, &topics.control, &WorkerHealth::new(), &this.stop)?;
+    watch(Arc::clone(&controls), switches, Arc::clone(&this.metrics), this.stop.clone())?;
+    let route = this.config.route.clone();
+    let settings = ResolveSettings {
+        limits: config.limits,
+        priorities: this.config.policy.matrix.priorities.clone(),
+        feedback: Arc::clone(&topics.feedback),
+        default_queue: Arc::clone(&this.config.policy.default_queue),
+        writer: Writer {
+            outcomes: Arc::clone(&topics.outcomes),
+            ledger: Arc::clone(&topics.ledger),
+            dead: Arc::clone(&route.dead),
+            source: route.source.clone(),
+        },
+        routed: Box::new(move |queue| route.routed_topic(queue)),
+    };
+    let stage = Resolve::new(Parts {
+        settings,
+        library: Arc::clone(&playbooks.library),
+        caller,
+        runtime,
+        controls,
+        topic: follow(&this.config, &topics.ledger, &this.health, &this.stop)?,
+        metrics: Arc::clone(&this.metrics),
+        health: Arc::clone(&this.health),
+        stop: this.stop.clone(),
+    });
+    this.drive(log, stage, Limit { records: config.batch, ..this.config.batch })
 }
 
-impl Resolver {
-    /// Runs the stage until a stop is requested.
-    ///
-    /// # Errors
-    /// [`LogError::Fatal`] when the process must end.
-    pub fn run(self) -> Result<(), LogError> {
-        let fatal = |what: String| LogError::Fatal(what);
-        let Some(playbooks) = self.triage.playbooks() else { return Ok(()) };
-        let observer = Arc::new(Heard(Arc::clone(&self.metrics)));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| fatal(format!("cannot start the runtime of calls: {e}")))?;
-        let caller = Caller::new(self.config.resolve.calls.clone(), observer)
-            .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
-        let mut log = self.log()?;
-        let switches = follow(
-            &self.config,
-            &self.config.resolve.topics.control,
-            &WorkerHealth::new(),
-            &self.stop,
-        )?;
-        watch(Arc::clone(&self.controls), switches, Arc::clone(&self.metrics), self.stop.clone())?;
-        let ledger =
-            follow(&self.config, &self.config.resolve.topics.ledger, &self.health, &self.stop)?;
-        let route = self.config.route.clone();
-        let topics = &self.config.resolve.topics;
-        let settings = ResolveSettings {
-            limits: self.config.resolve.limits,
-            priorities: self.config.policy.matrix.priorities.clone(),
-            feedback: Arc::clone(&topics.feedback),
-            default_queue: Arc::clone(&self.config.policy.default_queue),
-            writer: Writer {
-                outcomes: Arc::clone(&topics.outcomes),
-                ledger: Arc::clone(&topics.ledger),
-                dead: Arc::clone(&route.dead),
-                source: route.source.clone(),
-            },
-            routed: Box::new(move |queue| route.routed_topic(queue)),
-        };
-        let mut stage = Resolve::new(
-            settings,
-            Arc::clone(&playbooks.library),
-            caller,
-            runtime,
-            self.controls,
-            ledger,
-            Arc::clone(&self.metrics),
-            Arc::clone(&self.health),
-            self.stop.clone(),
-        );
-        let limits = Limit { records: self.config.resolve.batch, ..self.config.batch };
-        let driven = crate::stage::drive::drive(
-            &mut *log,
-            &mut stage,
-            limits,
-            &self.stop,
-            &self.metrics,
-            &self.health,
-            self.worker,
-        );
-        log.close();
-        driven
+/// Actions and feedback in; outcomes, lines of the ledger, and tickets for every queue that one can
+/// be handed back to.
+fn ends(this: &Worker) -> Ends {
+    let topics = &this.config.resolve.topics;
+    let mut queues = this.triage.policy().queues();
+    let playbooks = this.triage.playbooks().into_iter().flat_map(|p| p.library.iter());
+    queues.extend(playbooks.map(|p| p.fallback_queue.clone()));
+    queues.sort();
+    queues.dedup();
+    let mut outputs = this.config.route.output_topics(&queues);
+    outputs.retain(|topic| *topic != topics.actions);
+    outputs.extend([Arc::clone(&topics.outcomes), Arc::clone(&topics.ledger)]);
+    Ends {
+        inputs: vec![Arc::clone(&topics.actions), Arc::clone(&topics.feedback)],
+        outputs,
+        group: "-resolve",
+        name: String::from("-resolve"),
+        single: Some(Arc::clone(&topics.actions)),
     }
-
-    fn log(&self) -> Result<Box<dyn Log>, LogError> {
-        let topics = &self.config.resolve.topics;
-        let inputs = vec![Arc::clone(&topics.actions), Arc::clone(&topics.feedback)];
-        let mut outputs = self.config.route.output_topics(&self.queues());
-        outputs.retain(|topic| *topic != topics.actions);
-        outputs.extend([Arc::clone(&topics.outcomes), Arc::clone(&topics.ledger)]);
-        let metrics = Arc::clone(&self.metrics);
-        let (health, stop) = (Arc::clone(&self.health), self.stop.clone());
-        Ok(match &self.config.log {
-            LogConfig::Kafka(kafka) => {
-                let base = kafka_settings(kafka, self.worker);
-                let settings = KafkaSettings {
-                    inputs,
-                    outputs,
-                    message_max_bytes: self.config.route.max_output_bytes,
-                    group: group(&base.group),
-                    name: format!("{}-resolve", kafka.name),
-                    ..base
-                };
-                check_one_partition(&settings, &topics.actions)?;
-                Box::new(KafkaLog::new(settings, metrics, health, self.worker, stop)?)
-            }
-            LogConfig::Embedded(embedded) => {
-                let settings = EmbeddedSettings {
-                    dir: embedded.dir.clone(),
-                    group: group(&embedded.group),
-                    inputs,
-                    outputs,
-                    retention: None,
-                };
-                let log = EmbeddedLog::open(settings, metrics, health, self.worker, stop);
-                Box::new(log.map_err(|e| LogError::Fatal(e.to_string()))?)
-            }
-        })
-    }
-
-    /// Every queue that a ticket can be handed back to.
-    fn queues(&self) -> Vec<String> {
-        let mut queues = self.triage.policy().queues();
-        let playbooks = self.triage.playbooks().into_iter().flat_map(|p| p.library.iter());
-        queues.extend(playbooks.map(|p| p.fallback_queue.clone()));
-        queues.sort();
-        queues.dedup();
-        queues
-    }
-}
-
-/// The consumer group of the resolve stage.
-fn group(group: &str) -> String {
-    format!("{group}-resolve")
 }
 
 /// A reader of one of the topics that hold state.

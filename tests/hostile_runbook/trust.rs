@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::server::{Runbook, answer};
 use super::{KEY, call, caller, fate, once, settings};
-use triaged::stage::runbook::credential::Credential;
+use triaged::stage::runbook::credential::{Bound, Credential};
 use triaged::stage::runbook::signature::{SigningSecret, signatures};
 use triaged::stage::runbook::{Call, CallerSettings};
 
@@ -86,8 +86,9 @@ fn trusting(runbook: &Runbook, authority: &Authority, folder: &TempDir) -> Calle
     settings
 }
 
-fn credentials(credential: Credential) -> BTreeMap<String, Credential> {
-    BTreeMap::from([("desk".to_owned(), credential)])
+/// A credential for the hosts of these settings.
+fn credentials(settings: &CallerSettings, credential: Credential) -> BTreeMap<String, Bound> {
+    BTreeMap::from([("desk".to_owned(), Bound { credential, hosts: settings.hosts.clone() })])
 }
 
 fn call_with_credential(runbook: &Runbook) -> Call {
@@ -150,8 +151,10 @@ fn a_client_certificate_is_shown_and_a_changed_one_counts_at_once() {
         fs::write(&certificate, &identity.certificate).unwrap();
         fs::write(&key, &identity.key).unwrap();
     };
-    settings.credentials =
-        credentials(Credential::Certificate { certificate: certificate.clone(), key: key.clone() });
+    settings.credentials = credentials(
+        &settings,
+        Credential::Certificate { certificate: certificate.clone(), key: key.clone() },
+    );
     let caller = caller(settings);
 
     assert_eq!(fate(once(&caller, &call(&runbook))), ("tls", false, 1), "without a certificate");
@@ -185,7 +188,7 @@ fn a_changed_token_counts_from_the_next_request_on() {
     let runbook = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
     let token = file(&folder, "token", "first-token\n");
     let mut settings = settings(&runbook);
-    settings.credentials = credentials(Credential::Bearer { token: token.clone() });
+    settings.credentials = credentials(&settings, Credential::Bearer { token: token.clone() });
     let caller = caller(settings);
     let call = call_with_credential(&runbook);
     once(&caller, &call).unwrap();
@@ -197,6 +200,22 @@ fn a_changed_token_counts_from_the_next_request_on() {
 }
 
 #[test]
+fn a_credential_is_never_sent_to_another_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let runbook = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
+    let token = file(&folder, "token", "hunter2\n");
+    let mut settings = settings(&runbook);
+    settings.credentials = credentials(&settings, Credential::Bearer { token });
+    let bound = settings.credentials.get_mut("desk").unwrap();
+    bound.hosts = vec!["http://desk.test:80".parse().unwrap()];
+    let caller = caller(settings);
+    let refused = once(&caller, &call_with_credential(&runbook));
+    assert_eq!(fate(refused), ("credential", false, 0));
+    assert_eq!(runbook.requests().len(), 0);
+    assert_eq!(once(&caller, &call(&runbook)).unwrap().status, 200);
+}
+
+#[test]
 fn a_signature_covers_the_bytes_that_arrive_with_every_secret() {
     let folder = tempfile::tempdir().unwrap();
     let runbook = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
@@ -204,7 +223,7 @@ fn a_signature_covers_the_bytes_that_arrive_with_every_secret() {
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
     let secrets = file(&folder, "secrets", &format!("{new}\n{old}\n"));
     let mut settings = settings(&runbook);
-    settings.credentials = credentials(Credential::Webhook { secrets });
+    settings.credentials = credentials(&settings, Credential::Webhook { secrets });
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     once(&caller(settings), &call_with_credential(&runbook)).unwrap();
 
@@ -226,7 +245,7 @@ fn no_secret_shows_in_an_error() {
     let runbook = Runbook::new(|_, _, stream| answer(stream, 401, "", "hunter2 is wrong"));
     let token = file(&folder, "token", "hunter2");
     let mut settings = settings(&runbook);
-    settings.credentials = credentials(Credential::Bearer { token: token.clone() });
+    settings.credentials = credentials(&settings, Credential::Bearer { token: token.clone() });
     let shown = format!("{settings:?}");
     let caller = caller(settings);
     let call = call_with_credential(&runbook);

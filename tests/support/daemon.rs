@@ -150,7 +150,7 @@ impl Instance {
 
 fn configuration(settings: &Settings<'_>, admin: &str) -> String {
     let Settings { brokers, topics, group, name, workers, extra } = settings;
-    let Topics { input, routed, review, dead } = topics;
+    let Topics { input, routed, review, dead, prefix } = topics;
     // The program runs in a folder of its own; the model lies in the repository.
     let model = jars::root().join("models/default").display().to_string();
     format!(
@@ -168,6 +168,11 @@ input = [\"{input}\"]
 routed = \"{routed}\"
 review = \"{review}\"
 dead = \"{dead}\"
+actions = \"{prefix}tickets.actions\"
+outcomes = \"{prefix}tickets.outcomes\"
+ledger = \"{prefix}tickets.ledger\"
+control = \"{prefix}tickets.control\"
+feedback = \"{prefix}tickets.feedback\"
 
 [model]
 dir = \"{model}\"

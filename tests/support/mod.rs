@@ -6,6 +6,7 @@ pub mod copying;
 pub mod daemon;
 pub mod feed;
 pub mod jars;
+pub mod node;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -19,6 +19,8 @@ pub struct Topics {
     pub routed: String,
     pub review: String,
     pub dead: String,
+    /// Of the topics that only resolving needs.
+    pub prefix: String,
 }
 
 impl Topics {
@@ -30,6 +32,7 @@ impl Topics {
             routed: name("routed"),
             review: name("review"),
             dead: name("dead"),
+            prefix: prefix.to_owned(),
         }
     }
 

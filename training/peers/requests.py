@@ -302,8 +302,11 @@ def main() -> int:
     tables = [variant_text(v, m) for v, m in zip(VARIANTS, measured)]
     text = "\n".join([HOW.format(verdict=verdict(measured)), *tables, day(options)])
     report = options.report.read_text(encoding="utf-8")
-    before = report.split(START)[0].rstrip("\n")
-    options.report.write_text(f"{before}\n\n{START}\n{text}\n{END}\n", encoding="utf-8")
+    before, _, rest = report.partition(START)
+    after = rest.partition(END)[2] or "\n"
+    options.report.write_text(
+        f"{before.rstrip()}\n\n{START}\n{text}\n{END}{after}", encoding="utf-8"
+    )
     return 0
 
 

@@ -17,3 +17,4 @@ cargo build --release --locked
 "$environment/bin/python" -m peers --data "$data" "$@"
 # The report was written anew: its section on known requests, too.
 training/peers/requests.sh "$@"
+make day

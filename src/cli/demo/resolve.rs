@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::thread;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{PATIENCE, print_line, readers, topics};
@@ -14,23 +12,9 @@ use crate::cli::show::Palette;
 use crate::config::{Config, Stages};
 use crate::health::Stop;
 use crate::log::Record;
-use crate::playbook::{Approval, LOCK_FILE, TextFile, approve};
-use crate::runbooks::Runbooks;
+use crate::runbooks::{self, Runbooks};
 use crate::service::{self, Service};
 use crate::undo::{self, Which};
-
-const PLAYBOOKS: [(&str, &str); 4] = [
-    ("unlock_account", include_str!("../../../examples/playbooks/unlock_account.toml")),
-    (
-        "reset_virtual_desktop",
-        include_str!("../../../examples/playbooks/reset_virtual_desktop.toml"),
-    ),
-    ("resend_vpn_profile", include_str!("../../../examples/playbooks/resend_vpn_profile.toml")),
-    ("clear_print_queue", include_str!("../../../examples/playbooks/clear_print_queue.toml")),
-];
-
-/// Where the shipped playbooks call.
-const WRITTEN: &str = "127.0.0.1:8199";
 
 /// Synthetic tickets: one for each playbook, and one of a VIP.
 const TICKETS: &str = include_str!("resolve.jsonl");
@@ -53,9 +37,9 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
         eprintln!("not shown: there is no known-request model in {}", model.display());
         return Ok(());
     }
-    let port = runbooks()?;
+    let port = Runbooks { tickets: tickets(), ..Runbooks::default() }.start()?;
     let folder = dir.join("playbooks");
-    write_approved(&folder, port)?;
+    runbooks::write_approved(&folder, port)?;
     config.stages = Stages { route: true, resolve: true };
     config.admin.listen.set_port(0);
     config.resolve.playbooks = Some(folder);
@@ -64,6 +48,8 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
     config.resolve.calls.addresses =
         crate::stage::runbook::address::AddressFilter::new(vec!["127.0.0.0/8".parse()?])
             .map_err(|problems| anyhow::Error::msg(problems.join(", ")))?;
+    // The tickets are of a fixed day, and the demonstration starts from nothing.
+    config.resolve.limits.remember_ms = None;
     config.route.actions = Some(config.resolve.topics.actions.clone());
 
     let triage = service::triage(&config)?;
@@ -92,51 +78,13 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
     Ok(())
 }
 
-/// Serves the runbooks on a port of their own, as long as the process lives.
-fn runbooks() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let port = listener.local_addr()?.port();
-    let tickets: BTreeMap<String, Value> = TICKETS
+/// The desk's tickets by id.
+fn tickets() -> BTreeMap<String, Value> {
+    TICKETS
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|ticket| Some((ticket["ticket_id"].as_str()?.to_owned(), ticket)))
-        .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(String::from("runbooks")).spawn(move || {
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            Runbooks { tickets, ..Runbooks::default() }.serve(listener).await
-        })
-    })?;
-    Ok(port)
-}
-
-/// The shipped playbooks, switched on for this demonstration and approved for today.
-fn write_approved(folder: &Path, port: u16) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let approval = Approval { approver: String::from("the demonstration"), until: today };
-    let mut files: Vec<TextFile> = PLAYBOOKS
-        .iter()
-        .map(|(id, text)| TextFile {
-            name: format!("{id}.toml"),
-            text: text
-                .replace("mode = \"dry-run\"", "mode = \"live\"")
-                .replace(WRITTEN, &format!("127.0.0.1:{port}")),
-        })
-        .collect();
-    let mut lock: Option<String> = None;
-    for (i, (id, _)) in PLAYBOOKS.iter().enumerate() {
-        let (file, locked) = approve(&files, lock.as_deref(), id, &approval, today)?;
-        files[i] = file;
-        lock = Some(locked);
-    }
-    for file in &files {
-        std::fs::write(folder.join(&file.name), &file.text)?;
-    }
-    std::fs::write(folder.join(LOCK_FILE), lock.unwrap_or_default())?;
-    Ok(())
+        .collect()
 }
 
 /// An outcome, or the decision about a known request that was held back.

@@ -29,17 +29,16 @@ impl EmbeddedFollow {
 }
 
 impl Follow for EmbeddedFollow {
-    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
-        let mut found = Vec::new();
+    fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError> {
         loop {
             let at = &mut self.at;
             let read = self.store.tail(&self.topic, *at, None, |record| {
                 *at = record.origin.offset + 1;
-                found.push(record);
+                each(record);
                 ControlFlow::Continue(())
             });
             match read {
-                Ok(()) => return Ok(found),
+                Ok(()) => return Ok(()),
                 Err(StoreError::Busy { .. }) if self.stop.overdue() => {
                     return Err(LogError::Aborted(AbortReason::Shutdown));
                 }

@@ -75,7 +75,12 @@ impl KafkaFollow {
         Ok((stable >= high).then_some((low, high)))
     }
 
-    fn read_to(&mut self, low: i64, end: i64, found: &mut Vec<Record>) -> Result<bool, KafkaError> {
+    fn read_to(
+        &mut self,
+        low: i64,
+        end: i64,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, KafkaError> {
         // A new assignment, so that the end that is reported is the end as of now.
         let mut list = TopicPartitionList::new();
         self.at = self.at.max(low);
@@ -87,7 +92,7 @@ impl KafkaFollow {
             match self.consumer.poll(SLICE) {
                 Some(Ok(message)) => {
                     self.at = message.offset() + 1;
-                    found.push(record(&message, Arc::clone(&self.topic)));
+                    each(record(&message, Arc::clone(&self.topic)));
                     if self.at >= end {
                         self.end = end;
                         return Ok(true);
@@ -106,15 +111,14 @@ impl KafkaFollow {
 }
 
 impl Follow for KafkaFollow {
-    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
-        let mut found = Vec::new();
+    fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError> {
         let mut said = false;
         loop {
             match self.settled_end() {
-                Ok(Some((_, high))) if high <= self.end => return Ok(found),
+                Ok(Some((_, high))) if high <= self.end => return Ok(()),
                 Ok(Some((low, high))) => {
-                    if self.read_to(low, high, &mut found).map_err(super::unusable)? {
-                        return Ok(found);
+                    if self.read_to(low, high, each).map_err(super::unusable)? {
+                        return Ok(());
                     }
                 }
                 Ok(None) => {}

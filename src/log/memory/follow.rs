@@ -19,12 +19,12 @@ pub struct MemoryFollow {
 }
 
 impl Follow for MemoryFollow {
-    fn catch_up(&mut self) -> Result<Vec<Record>, LogError> {
+    fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError> {
         let found = self.cluster.lock().read(&self.topic, self.at, usize::MAX);
-        let records: Vec<_> = found.into_iter().map(|committed| committed.record).collect();
-        if let Some(last) = records.last() {
-            self.at = last.origin.offset + 1;
+        for committed in found {
+            self.at = committed.record.origin.offset + 1;
+            each(committed.record);
         }
-        Ok(records)
+        Ok(())
     }
 }

@@ -2,17 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::resolve::ledger::{Entry, Line};
-use crate::resolve::limits::{Cap, SwitchOff};
+use crate::resolve::limits::{Cap, DAY_MS, SwitchOff};
 
 const LIMITS: Limits = Limits {
     playbook: Cap { a_minute: 3, an_hour: 8 },
     requester: Cap { a_minute: 2, an_hour: 4 },
     overall: Cap { a_minute: 5, an_hour: 12 },
     switch_off: SwitchOff { of: 10, at_least: 4, failures: 0.5, reopenings: 0.3 },
+    remember_ms: None,
 };
 
 fn asked<'a>(ticket: &'a str, playbook: &'a str, requester: u64) -> Asked<'a> {
-    Asked { ticket, content: 1, requester, playbook }
+    Asked { ticket, content: 1, requester, playbook, created_ms: 0 }
 }
 
 fn entry(asked: &Asked<'_>, state: State, called_ms: Option<i64>) -> Line {
@@ -24,6 +25,7 @@ fn entry(asked: &Asked<'_>, state: State, called_ms: Option<i64>) -> Line {
         called_ms,
         requester: asked.requester,
         content: asked.content,
+        at_ms: called_ms.unwrap_or_default(),
     })
 }
 
@@ -188,4 +190,60 @@ fn a_million_decisions_over_restarts_and_two_instances_keep_the_caps() {
         }
     }
     assert!(calls.len() > 400, "only {} calls were admitted", calls.len());
+}
+
+proptest! {
+    /// Whatever was written and whenever something is forgotten, before or after it is read: a
+    /// ticket within the age meets what it would have met, and an older one is never acted on.
+    #[test]
+    fn forgetting_changes_no_admission_within_the_age(
+        history in prop::collection::vec(
+            (0..40_usize, 0..3_usize, 0..5_usize, 0..40_i64, any::<bool>()),
+            1..120,
+        ),
+        forgets in prop::collection::vec(0..120_usize, 0..4),
+        playbook in 0..3_usize,
+    ) {
+        const AGE: i64 = 3 * DAY_MS;
+        const STATES: [State; 5] =
+            [State::Started, State::Done, State::Failed, State::Unknown, State::Reopened];
+        let playbooks = ["p", "q", "r"];
+        let names: Vec<String> = (0..40).map(|i| format!("t{i}")).collect();
+        // A ticket that was acted on was created before that, by clocks that may be a day apart.
+        let mut created = [i64::MAX; 40];
+        let (mut all, mut some, mut now) = (Ledger::default(), Ledger::default(), 0_i64);
+        for (i, (ticket, playbook, state, hours, called)) in history.into_iter().enumerate() {
+            now += hours * HOUR_MS;
+            if forgets.contains(&i) {
+                some.forget(now, AGE);
+            }
+            created[ticket] = created[ticket].min(now + 20 * HOUR_MS - hours * HOUR_MS);
+            let asked = asked(&names[ticket], playbooks[playbook], 1);
+            let mut line = entry(&asked, STATES[state], called.then_some(now));
+            if let Line::Ticket(entry) = &mut line {
+                entry.at_ms = now;
+            }
+            all.apply(line.clone());
+            some.apply(line);
+        }
+        for after in [0, 30, 200] {
+            let now = now + after * HOUR_MS;
+            some.forget(now, AGE);
+            for rule in [LIMITS.switch_off, SwitchOff { of: 30, at_least: 1, ..LIMITS.switch_off }] {
+                let why = |ledger: &Ledger| ledger.goes_off(&rule, playbooks[playbook], &[], 0);
+                prop_assert_eq!(why(&some), why(&all));
+            }
+            for (ticket, created) in names.iter().zip(created) {
+                let asked = Asked { created_ms: created.min(now), ..asked(ticket, playbooks[playbook], 1) };
+                let admit = |ledger| Admissions::new(ledger, &LIMITS).admit(&asked, 0, now);
+                let (with, without) = (admit(&all), admit(&some));
+                if some.reaches(asked.created_ms, now) {
+                    prop_assert_eq!(with, without);
+                } else {
+                    prop_assert!(without == with || without == Admission::Held(Guard::TooOld));
+                    prop_assert!(without != Admission::Go);
+                }
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ fn entry(ticket: &str, state: State, called_ms: Option<i64>) -> Entry {
         called_ms,
         requester: 7,
         content: 1,
+        at_ms: called_ms.unwrap_or_default(),
     }
 }
 
@@ -72,4 +73,54 @@ fn lines_are_read_as_they_are_written() {
         let text = serde_json::to_string(&line).unwrap();
         assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
     }
+}
+
+const AGE: i64 = 3 * DAY_MS;
+
+/// A line written on a day that called nothing, or did.
+fn day(ticket: &str, day: i64, called: bool) -> Entry {
+    let at_ms = day * DAY_MS;
+    let state = if called { State::Done } else { State::HandedBack };
+    Entry { at_ms, ..entry(ticket, state, called.then_some(at_ms)) }
+}
+
+#[test]
+fn what_is_older_than_the_age_is_forgotten_and_does_not_come_back() {
+    let lines = || [day("old", 10, false), day("edge", 16, false), day("new", 20, false)];
+    let mut ledger = ledger(lines());
+    ledger.forget(20 * DAY_MS, AGE);
+    // Clocks may be a day apart, so a day more is kept than tickets are looked at.
+    assert_eq!((ledger.len(), ledger.find("old")), (1, None));
+    assert!(ledger.find("new").is_some());
+    lines().into_iter().for_each(|line| ledger.apply(Line::Ticket(line)));
+    assert_eq!(ledger.len(), 1);
+    assert!(!ledger.reaches(17 * DAY_MS, 20 * DAY_MS) && ledger.reaches(18 * DAY_MS, 20 * DAY_MS));
+    assert!(ledger.reaches(21 * DAY_MS, 20 * DAY_MS) && !ledger.reaches(22 * DAY_MS, 20 * DAY_MS));
+}
+
+#[test]
+fn what_the_switch_off_looks_at_is_kept_and_no_more() {
+    let calls = i64::try_from(RECENT).unwrap() + 500;
+    let mut ledger = Ledger::default();
+    let mut reversed = Ledger::default();
+    reversed.forget(1_000 * DAY_MS, AGE);
+    for i in 0..calls {
+        let line = Line::Ticket(day(&format!("t{i}"), i / 100, true));
+        ledger.apply(line.clone());
+        reversed.apply(line);
+    }
+    ledger.forget(1_000 * DAY_MS, AGE);
+    for ledger in [ledger, reversed] {
+        assert_eq!(ledger.len(), RECENT);
+        assert!(ledger.find("t499").is_none() && ledger.find("t500").is_some());
+        let all = SwitchOff { of: RECENT, at_least: RECENT, failures: 0.0, reopenings: 0.0 };
+        assert_eq!(ledger.goes_off(&all, "unlock", &[], 0), None);
+        assert_eq!(ledger.goes_off(&all, "unlock", &[State::Failed], 0), Some(Why::Failures));
+    }
+}
+
+#[test]
+fn a_remembered_ticket_is_small() {
+    // docs/guarantees.md says how much memory tickets take.
+    assert_eq!(size_of::<(u128, Known)>(), 80);
 }

@@ -5,65 +5,56 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::Resolve;
-use super::calls::values;
-use super::input::{self, Action, Feedback};
+use super::input::{Action, Feedback, Members};
 use super::note::Note;
 use super::outcome::{Outcome, Result as Came, UndoBy};
 use super::perform::Trouble;
-use super::plan::{Plan, asked};
+use super::plan::Plan;
 use super::settle::Settled;
 use crate::log::{Batch, Outgoing, Record};
 use crate::playbook::Undo;
 use crate::resolve::guard::Guard;
 use crate::resolve::ledger::{Entry, Line, Off, State};
-use crate::triage::ticket::Malformed;
+use crate::stage::event::Keep;
+
+/// What a batch has done so far, by ticket.
+pub(super) type States = HashMap<String, State>;
 
 impl Resolve {
-    /// The outputs of one record. `now` holds what this batch has done so far, by ticket.
+    /// The outputs of one record.
     pub(super) fn answer(
         &mut self,
         plan: &Plan,
         record: &Record,
-        now: &mut HashMap<String, State>,
-    ) -> Result<Vec<Outgoing>, Malformed> {
+        now: &mut States,
+    ) -> Vec<Outgoing> {
         match plan {
-            Plan::Dead(malformed) => Err(malformed.clone()),
-            Plan::Feedback => self.feedback(record, now),
-            Plan::Undo => self.undo(record, now),
-            plan => {
-                let action = Action::read(record)?;
-                let settled = Settled::of(plan, self.kept.get(&record.origin));
+            Plan::Dead(malformed) => vec![self.dead(record, malformed, Keep::Value)],
+            Plan::Feedback(feedback) => self.feedback(feedback, record, now),
+            Plan::Undo(action) => self.undo(action, record, now),
+            Plan::Act(action, verdict) => {
+                let settled = Settled::of(verdict, self.kept.get(&record.origin));
+                let mut outputs = self.settle(action, &settled, record);
                 if let Some(state) = settled.state {
-                    now.insert(action.ticket_id.to_string(), state);
+                    let entry = entry(action, state, settled.called_ms);
+                    outputs.push(self.remember(entry, record, now));
                 }
-                let mut outputs = self.events(record, &action, &settled)?;
-                let line = settled.state.map(|state| line(&action, state, settled.called_ms));
-                outputs.extend(line.map(|line| self.settings.writer.line(record, &line)));
-                Ok(outputs)
+                outputs
             }
         }
     }
 
-    /// The outcome, and the ticket for people if they have to see it.
-    fn events(
-        &mut self,
-        record: &Record,
-        action: &Action<'_>,
-        settled: &Settled,
-    ) -> Result<Vec<Outgoing>, Malformed> {
-        let members = input::members(record)?;
+    /// Says what came of an action.
+    fn settle(&mut self, action: &Action, settled: &Settled, record: &Record) -> Vec<Outgoing> {
         let wanted = &action.known_request;
-        let playbook = self.library.get(&wanted.playbook);
+        let playbook = self.parts.library.get(&wanted.playbook);
         let first = playbook.and_then(|p| match &p.undo {
             Undo::Step(undo) if action.undo.is_some() => Some(&**undo),
             _ => p.steps.first(),
         });
         let trouble = settled.trouble.as_ref();
+        let done = playbook.filter(|_| settled.came == Came::Done);
         let outcome = Outcome {
-            ticket_id: &action.ticket_id,
-            outcome: settled.came,
-            playbook: &wanted.playbook,
-            version: wanted.version,
             reason: trouble.map(|t| t.guard),
             detail: trouble.map(|t| t.detail.clone()),
             failure: trouble.and_then(|t| t.failure),
@@ -71,46 +62,22 @@ impl Resolve {
             called_ms: settled.called_ms,
             requests: settled.requests,
             seconds: settled.took.as_secs_f64(),
-            reply: playbook.filter(|_| settled.came == Came::Done).and_then(|p| {
-                let values = values(action, p);
-                p.reply(&action.language, &values).ok()
-            }),
+            reply: done.and_then(|p| p.reply(&action.language, &action.values()).ok()),
             undo: action.undo.as_ref().map(UndoBy::from),
+            ..Outcome::uncalled(&action.ticket_id, settled.came, &wanted.playbook, wanted.version)
         };
-        let writer = &self.settings.writer;
-        let mut outputs = vec![writer.outcome(record, &outcome, &members)];
-        if settled.came.goes_to_people() {
-            let queue = playbook.map_or(&*action.queue, |p| &p.fallback_queue);
-            let topic = (self.settings.routed)(queue);
-            outputs.push(writer.handed_back(record, &outcome, &members, queue, topic));
-        }
-        let note = Note {
-            origin: record.origin.clone(),
-            playbook: wanted.playbook.clone(),
-            came: Some(settled.came),
-            guard: outcome.reason,
-            since_ms: record.timestamp_ms,
-            minutes: playbook.map_or(0.0, |p| p.minutes_saved),
-            dead: None,
-        };
-        self.notes.push(note);
-        Ok(outputs)
+        self.tell(&outcome, &action.members, &action.queue, record)
     }
 
     /// Takes a resolution back, if there is one.
-    fn undo(
-        &mut self,
-        record: &Record,
-        now: &mut HashMap<String, State>,
-    ) -> Result<Vec<Outgoing>, Malformed> {
-        let action = Action::read(record)?;
+    fn undo(&mut self, action: &Action, record: &Record, now: &mut States) -> Vec<Outgoing> {
         let ticket = &*action.ticket_id;
         let known = self.ledger.find(ticket).copied();
         let state = now.get(ticket).copied().or(known.map(|k| k.state));
         let doable = matches!(state, Some(State::Done | State::Unknown | State::Reopened));
         let carried = match self.kept.get(&record.origin) {
             Some((_, carried)) => Some(carried.clone()),
-            None if doable => Some(self.runtime.block_on(self.call(record, true))),
+            None if doable => Some(self.parts.runtime.block_on(self.call(action, true))),
             None => None,
         };
         let settled = match carried {
@@ -127,116 +94,113 @@ impl Resolve {
                 ..Settled::quiet(Came::NotUndone)
             },
         };
-        let mut outputs = self.events(record, &action, &settled)?;
+        let mut outputs = self.settle(action, &settled, record);
         if settled.came == Came::Undone {
-            now.insert(ticket.to_owned(), State::Undone);
-            let line = line(&action, State::Undone, known.and_then(|k| k.called_ms));
-            outputs.push(self.settings.writer.line(record, &line));
+            let entry = entry(action, State::Undone, known.and_then(|k| k.called_ms));
+            outputs.push(self.remember(entry, record, now));
         }
-        Ok(outputs)
+        outputs
     }
 
     /// Hands a ticket that came back to people.
     fn feedback(
         &mut self,
+        feedback: &Feedback,
         record: &Record,
-        now: &mut HashMap<String, State>,
-    ) -> Result<Vec<Outgoing>, Malformed> {
-        let feedback = Feedback::read(record)?;
-        let members = input::members(record)?;
+        now: &mut States,
+    ) -> Vec<Outgoing> {
         let ticket = &*feedback.ticket_id;
-        let known = self.ledger.find(ticket).copied();
-        let state = now.get(ticket).copied().or(known.map(|k| k.state));
-        let name = known.map(|k| self.ledger.playbook(&k).to_owned()).unwrap_or_default();
+        let known = self.ledger.entry(ticket, State::Reopened, now_ms());
+        let state = now.get(ticket).copied().or(self.ledger.find(ticket).map(|k| k.state));
         let back = feedback.is_bad() && state == Some(State::Done);
-        let came = if back { Came::HandedBack } else { Came::AlreadyHandled };
         let guard = back.then_some(Guard::NotHelped);
+        let came = if back { Came::HandedBack } else { Came::AlreadyHandled };
+        let (playbook, version) = known.as_ref().map_or(("", 0), |k| (&k.playbook, k.version));
         let outcome = Outcome {
-            ticket_id: ticket,
-            outcome: came,
-            playbook: &name,
-            version: known.map_or(0, |k| k.version),
             reason: guard,
             detail: guard.map(|g| g.detail().to_owned()),
-            failure: None,
-            idempotency_key: None,
-            called_ms: known.and_then(|k| k.called_ms),
-            requests: 0,
-            seconds: 0.0,
-            reply: None,
-            undo: None,
+            called_ms: known.as_ref().and_then(|k| k.called_ms),
+            ..Outcome::uncalled(ticket, came, playbook, version)
         };
-        let writer = &self.settings.writer;
-        let mut outputs = vec![writer.outcome(record, &outcome, &members)];
-        if back {
-            let playbook = self.library.get(&name);
-            let queue = playbook.map_or(&*self.settings.default_queue, |p| &p.fallback_queue);
-            let topic = (self.settings.routed)(queue);
-            outputs.push(writer.handed_back(record, &outcome, &members, queue, topic));
-            now.insert(ticket.to_owned(), State::Reopened);
-            let line = known.map(|k| {
-                Line::Ticket(Entry {
-                    ticket: ticket.to_owned(),
-                    playbook: name.clone(),
-                    version: k.version,
-                    state: State::Reopened,
-                    called_ms: k.called_ms,
-                    requester: k.requester,
-                    content: k.content,
-                })
-            });
-            outputs.extend(line.map(|line| writer.line(record, &line)));
+        let queue = self.parts.settings.default_queue.clone();
+        let mut outputs = self.tell(&outcome, &feedback.members, &queue, record);
+        if let (true, Some(entry)) = (back, known) {
+            outputs.push(self.remember(entry, record, now));
+        }
+        outputs
+    }
+
+    /// The outcome, and the ticket for people if they have to see it, in the queue of the playbook
+    /// or, if that is gone, in `otherwise`.
+    fn tell(
+        &mut self,
+        outcome: &Outcome<'_>,
+        members: &Members,
+        otherwise: &str,
+        record: &Record,
+    ) -> Vec<Outgoing> {
+        let settings = &self.parts.settings;
+        let mut outputs = vec![settings.writer.outcome(record, outcome, members)];
+        if outcome.outcome.goes_to_people() {
+            let playbook = self.parts.library.get(outcome.playbook);
+            let queue = playbook.map_or(otherwise, |p| &p.fallback_queue);
+            let topic = (settings.routed)(queue);
+            outputs.push(settings.writer.handed_back(record, outcome, members, queue, topic));
         }
         self.notes.push(Note {
             origin: record.origin.clone(),
-            playbook: name,
-            came: Some(came),
-            guard,
-            since_ms: None,
-            minutes: 0.0,
+            playbook: outcome.playbook.to_owned(),
+            came: Some(outcome.outcome),
+            guard: outcome.reason,
+            since_ms: record.timestamp_ms,
             dead: None,
         });
-        Ok(outputs)
+        outputs
+    }
+
+    /// A line of the ledger, which counts for the rest of the batch too.
+    fn remember(&self, entry: Entry, record: &Record, now: &mut States) -> Outgoing {
+        now.insert(entry.ticket.clone(), entry.state);
+        self.parts.settings.writer.line(record, &Line::Ticket(entry))
     }
 
     /// Lines for the playbooks that have to go off after this batch.
-    pub(super) fn switch_off(&self, batch: &Batch, now: &HashMap<String, State>) -> Vec<Outgoing> {
-        let mut by_playbook: BTreeMap<String, (Vec<State>, &Record)> = BTreeMap::new();
-        for record in &batch.records {
-            let (ticket, playbook) = if *record.origin.topic == *self.settings.feedback {
-                let Ok(feedback) = Feedback::read(record) else { continue };
-                let known = self.ledger.find(&feedback.ticket_id);
-                let Some(known) = known else { continue };
-                (feedback.ticket_id, self.ledger.playbook(known).to_owned())
-            } else {
-                let Ok(action) = Action::read(record) else { continue };
-                (action.ticket_id, action.known_request.playbook)
+    pub(super) fn switch_off(&self, plans: &[Plan], batch: &Batch, now: &States) -> Vec<Outgoing> {
+        let mut by_playbook: BTreeMap<&str, (Vec<State>, &Record)> = BTreeMap::new();
+        for (plan, record) in plans.iter().zip(&batch.records) {
+            let (ticket, playbook) = match plan {
+                Plan::Dead(_) => continue,
+                Plan::Act(action, _) | Plan::Undo(action) => {
+                    (&action.ticket_id, &*action.known_request.playbook)
+                }
+                Plan::Feedback(feedback) => match self.ledger.find(&feedback.ticket_id) {
+                    Some(known) => (&feedback.ticket_id, self.ledger.playbook(known)),
+                    None => continue,
+                },
             };
-            let Some(state) = now.get(&*ticket) else { continue };
-            by_playbook.entry(playbook).or_insert((Vec::new(), record)).0.push(*state);
+            if let Some(state) = now.get(ticket).filter(|state| **state != State::HandedBack) {
+                by_playbook.entry(playbook).or_insert((Vec::new(), record)).0.push(*state);
+            }
         }
-        let rule = &self.settings.limits.switch_off;
-        let at_ms = Timestamp::now().as_millisecond();
+        let rule = &self.parts.settings.limits.switch_off;
         let lines = by_playbook.into_iter().filter_map(|(playbook, (states, record))| {
-            let on_again = self.controls.on_again_ms(&playbook);
-            if self.ledger.is_off(&playbook, on_again) {
+            let on_again = self.parts.controls.on_again_ms(playbook);
+            if self.ledger.is_off(playbook, on_again) {
                 return None;
             }
-            let states: Vec<State> =
-                states.into_iter().filter(|s| *s != State::HandedBack).collect();
-            let why = self.ledger.goes_off(rule, &playbook, &states, on_again)?;
+            let why = self.ledger.goes_off(rule, playbook, &states, on_again)?;
             tracing::warn!(playbook, ?why, "the playbook switches itself off");
-            let line = Line::Off(Off { playbook, at_ms, why });
-            Some(self.settings.writer.line(record, &line))
+            let off = Off { playbook: playbook.to_owned(), at_ms: now_ms(), why };
+            Some(self.parts.settings.writer.line(record, &Line::Off(off)))
         });
         lines.collect()
     }
 }
 
-/// The ledger's line for an action.
-pub(super) fn line(action: &Action<'_>, state: State, called_ms: Option<i64>) -> Line {
-    let asked = asked(action);
-    Line::Ticket(Entry {
+/// The ledger's entry for an action.
+pub(super) fn entry(action: &Action, state: State, called_ms: Option<i64>) -> Entry {
+    let asked = action.asked();
+    Entry {
         ticket: asked.ticket.to_owned(),
         playbook: asked.playbook.to_owned(),
         version: action.known_request.version,
@@ -244,5 +208,10 @@ pub(super) fn line(action: &Action<'_>, state: State, called_ms: Option<i64>) ->
         called_ms,
         requester: asked.requester,
         content: asked.content,
-    })
+        at_ms: now_ms(),
+    }
+}
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
 }

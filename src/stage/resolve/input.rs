@@ -1,42 +1,63 @@
 //! What the resolve stage reads: actions and undo orders from one topic, feedback from another.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::desk;
 use crate::log::Record;
-use crate::playbook::Slots;
+use crate::playbook::{Library, Playbook, Slots, TicketView, Values};
+use crate::resolve::admissions::Asked;
 use crate::triage::ticket::Malformed;
 
 /// Namespace of the idempotency keys (UUIDv5).
 const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x2f0b_6f0e_51c5_5a4b_8d3c_77b1_90ce_42d7);
 
-/// A request to act, as routing wrote it.
-#[derive(Deserialize)]
-pub struct Action<'a> {
-    #[serde(borrow)]
-    pub ticket_id: Cow<'a, str>,
-    #[serde(borrow)]
-    pub queue: Cow<'a, str>,
-    #[serde(borrow)]
-    pub language: Cow<'a, str>,
-    pub category: Labelled,
-    pub priority: Labelled,
+/// All members of an event, their values as they were written.
+pub type Members = BTreeMap<String, Box<RawValue>>;
+
+/// A request to act, as routing wrote it. Read once, with all that is made of it later.
+pub struct Action {
+    pub ticket_id: String,
+    pub queue: String,
+    pub language: String,
+    pub category: String,
+    pub priority: String,
     pub known_request: Wanted,
-    /// The ticket as it came.
-    #[serde(borrow)]
-    pub ticket: &'a RawValue,
     /// There only if the playbook's effect is to be taken back.
     pub undo: Option<UndoOrder>,
+    pub members: Members,
+    subject: String,
+    body: String,
+    source: String,
+    /// The ticket's JSON object.
+    ticket: Value,
+    /// Of the ticket as it came.
+    content: u64,
+}
+
+/// The members that an action must have.
+#[derive(Deserialize)]
+struct Written<'a> {
+    ticket_id: String,
+    queue: String,
+    language: String,
+    category: Labelled,
+    priority: Labelled,
+    known_request: Wanted,
+    #[serde(borrow)]
+    ticket: &'a RawValue,
+    undo: Option<UndoOrder>,
 }
 
 #[derive(Deserialize)]
-pub struct Labelled {
-    pub label: String,
+struct Labelled {
+    label: String,
 }
 
 /// The playbook that was chosen, with its values.
@@ -53,14 +74,32 @@ pub struct UndoOrder {
     pub by: String,
 }
 
-impl<'a> Action<'a> {
+impl Action {
     /// Reads an action from a record's value.
     ///
     /// # Errors
-    /// [`Malformed`] if it is none.
-    pub fn read(record: &'a Record) -> Result<Self, Malformed> {
-        let text = text(record)?;
-        serde_json::from_str(text).map_err(|error| Malformed::NotJson(place(&error)))
+    /// [`Malformed`] if it is none, or its ticket is none.
+    pub fn read(record: &Record) -> Result<Self, Malformed> {
+        let members = parse(record)?;
+        let written: Written<'_> = parse(record)?;
+        let text = written.ticket.get();
+        let ticket = serde_json::from_str(text).map_err(|error| misplaced(&error))?;
+        let parsed = desk::parse_text(text)?;
+        Ok(Self {
+            ticket_id: written.ticket_id,
+            queue: written.queue,
+            language: written.language,
+            category: written.category.label,
+            priority: written.priority.label,
+            known_request: written.known_request,
+            undo: written.undo,
+            members,
+            subject: parsed.subject.into_owned(),
+            body: parsed.body.into_owned(),
+            source: parsed.source.into_owned(),
+            ticket,
+            content: digest(text),
+        })
     }
 
     /// The same for every attempt at this ticket's step, before and after a crash.
@@ -70,42 +109,67 @@ impl<'a> Action<'a> {
         Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes()).hyphenated().to_string()
     }
 
-    /// A digest of the ticket as it came.
-    pub fn content(&self) -> u64 {
-        digest(self.ticket.get().as_bytes())
+    /// The playbook in the version that was asked for.
+    pub fn playbook<'l>(&self, library: &'l Library) -> Option<&'l Playbook> {
+        let wanted = &self.known_request;
+        library.get(&wanted.playbook).filter(|p| p.version == wanted.version)
     }
 
-    /// A digest of who asks: what stands in the ticket's `requester`.
-    pub fn requester(&self) -> u64 {
-        #[derive(Deserialize)]
-        struct Asked<'a> {
-            #[serde(borrow)]
-            requester: Option<&'a RawValue>,
+    /// What the playbook may look at.
+    pub fn view(&self) -> TicketView<'_> {
+        TicketView {
+            id: &self.ticket_id,
+            subject: &self.subject,
+            body: &self.body,
+            source: &self.source,
+            language: &self.language,
+            json: &self.ticket,
         }
-        let asked = serde_json::from_str::<Asked<'_>>(self.ticket.get()).ok();
-        let requester = asked.and_then(|a| a.requester).map_or("null", RawValue::get);
-        digest(requester.as_bytes())
+    }
+
+    /// What placeholders stand for, but the key of a step.
+    pub fn values(&self) -> Values<'_> {
+        Values {
+            ticket_id: &self.ticket_id,
+            playbook_id: &self.known_request.playbook,
+            idempotency_key: "",
+            slots: &self.known_request.slots,
+        }
+    }
+
+    /// What the ledger and the caps want to know.
+    pub fn asked(&self) -> Asked<'_> {
+        // A ticket always says when it was created; if not, it is as old as can be.
+        let created = self.ticket["created_at"].as_str().and_then(|at| at.parse().ok());
+        Asked {
+            ticket: &self.ticket_id,
+            content: self.content,
+            requester: digest(&self.ticket["requester"].to_string()),
+            playbook: &self.known_request.playbook,
+            created_ms: created.map_or(i64::MIN, Timestamp::as_millisecond),
+        }
     }
 }
 
 /// What a desk tells about a ticket that was resolved.
-#[derive(Debug, Deserialize)]
-pub struct Feedback<'a> {
-    #[serde(borrow)]
-    pub ticket_id: Cow<'a, str>,
+#[derive(Deserialize)]
+pub struct Feedback {
+    pub ticket_id: String,
     /// What the requester says; absent where nobody asked.
     pub helped: Option<bool>,
     #[serde(default)]
     pub reopened: bool,
+    #[serde(skip)]
+    pub members: Members,
 }
 
-impl<'a> Feedback<'a> {
+impl Feedback {
     /// Reads feedback from a record's value.
     ///
     /// # Errors
     /// [`Malformed`] if it is none.
-    pub fn read(record: &'a Record) -> Result<Self, Malformed> {
-        serde_json::from_str(text(record)?).map_err(|error| Malformed::NotJson(place(&error)))
+    pub fn read(record: &Record) -> Result<Self, Malformed> {
+        Ok(Self { members: parse(record)?, ..parse(record)? })
     }
 
     /// Whether a person has to look at the ticket again.
@@ -114,32 +178,23 @@ impl<'a> Feedback<'a> {
     }
 }
 
-/// All members of an event, their values as they were written.
-pub type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
-/// The members of a record's value.
-///
-/// # Errors
-/// [`Malformed`] if it is no JSON object.
-pub fn members(record: &Record) -> Result<Members<'_>, Malformed> {
-    serde_json::from_str(text(record)?).map_err(|error| Malformed::NotJson(place(&error)))
-}
-
-fn text(record: &Record) -> Result<&str, Malformed> {
+fn parse<'a, T: Deserialize<'a>>(record: &'a Record) -> Result<T, Malformed> {
     let value = record.value.as_deref().filter(|v| !v.is_empty()).ok_or(Malformed::Empty)?;
-    std::str::from_utf8(value).map_err(|e| Malformed::NotUtf8 { at: e.valid_up_to() })
+    let text = std::str::from_utf8(value)
+        .map_err(|error| Malformed::NotUtf8 { at: error.valid_up_to() })?;
+    serde_json::from_str(text).map_err(|error| misplaced(&error))
 }
 
 /// Where it is wrong; what stands there may be a ticket's.
-fn place(error: &serde_json::Error) -> String {
-    format!(
+fn misplaced(error: &serde_json::Error) -> Malformed {
+    Malformed::NotJson(format!(
         "as an action or feedback it is wrong at line {} column {}",
         error.line(),
         error.column()
-    )
+    ))
 }
 
-fn digest(bytes: &[u8]) -> u64 {
-    let hash = Sha256::digest(bytes);
+fn digest(text: &str) -> u64 {
+    let hash = Sha256::digest(text.as_bytes());
     hash.iter().take(8).fold(0, |n, byte| n << 8 | u64::from(*byte))
 }

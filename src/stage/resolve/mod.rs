@@ -22,8 +22,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use self::answer::line;
-use self::input::Action;
+use self::answer::entry;
 pub use self::input::UndoOrder;
 use self::note::Note;
 pub use self::outcome::{OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy, Writer};
@@ -38,7 +37,7 @@ use crate::log::{Batch, Follow, LogError, Origin, Outgoing, Record};
 use crate::metrics::Metrics;
 use crate::playbook::Library;
 use crate::resolve::admissions::Admissions;
-use crate::resolve::ledger::{Ledger, State};
+use crate::resolve::ledger::{Ledger, Line, State};
 use crate::resolve::limits::Limits;
 use crate::triage::ticket::Malformed;
 
@@ -58,68 +57,70 @@ pub struct ResolveSettings {
     pub writer: Writer,
 }
 
+/// What the stage stands between.
+pub struct Parts {
+    pub settings: ResolveSettings,
+    pub library: Arc<Library>,
+    pub caller: Caller,
+    /// Drives the calls.
+    pub runtime: Runtime,
+    pub controls: Arc<Controls>,
+    /// The ledger's topic.
+    pub topic: Box<dyn Follow>,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<WorkerHealth>,
+    pub stop: Stop,
+}
+
 /// The stage.
 pub struct Resolve {
-    settings: ResolveSettings,
-    library: Arc<Library>,
-    caller: Caller,
-    runtime: Runtime,
-    controls: Arc<Controls>,
-    topic: Box<dyn Follow>,
+    parts: Parts,
     ledger: Ledger,
     plans: Vec<Plan>,
     /// Calls of attempts that were aborted: when they were made and what came of them.
     kept: HashMap<Origin, (i64, Carried)>,
     notes: Vec<Note>,
-    metrics: Arc<Metrics>,
-    health: Arc<WorkerHealth>,
-    stop: Stop,
 }
 
 impl Resolve {
-    #[expect(clippy::too_many_arguments, reason = "everything that the stage stands between")]
-    pub fn new(
-        settings: ResolveSettings,
-        library: Arc<Library>,
-        caller: Caller,
-        runtime: Runtime,
-        controls: Arc<Controls>,
-        topic: Box<dyn Follow>,
-        metrics: Arc<Metrics>,
-        health: Arc<WorkerHealth>,
-        stop: Stop,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            settings,
-            library,
-            caller,
-            runtime,
-            controls,
-            topic,
+            parts,
             ledger: Ledger::default(),
             plans: Vec::new(),
             kept: HashMap::new(),
             notes: Vec::new(),
-            metrics,
-            health,
-            stop,
         }
     }
 
     /// Takes in what was added to the ledger's topic.
     fn catch_up(&mut self) -> Result<(), LogError> {
-        for record in self.topic.catch_up()? {
-            let Some(value) = record.value.as_deref() else { continue };
-            match serde_json::from_slice(value) {
-                Ok(line) => self.ledger.apply(line),
-                Err(_) => tracing::warn!(origin = %record.origin, "no line of the ledger, skipped"),
-            }
+        // Before the first reading too: a topic of years must not be in memory even for a moment.
+        if let Some(age_ms) = self.parts.settings.limits.remember_ms {
+            self.ledger.forget(Timestamp::now().as_millisecond(), age_ms);
         }
-        for playbook in self.library.iter() {
-            let on_again = self.controls.on_again_ms(&playbook.id);
+        let ledger = &mut self.ledger;
+        self.parts.topic.catch_up(&mut |record| match record
+            .value
+            .as_deref()
+            .map(serde_json::from_slice)
+        {
+            Some(Ok(line)) => ledger.apply(line),
+            Some(Err(_)) => {
+                tracing::warn!(origin = %record.origin, "no line of the ledger, skipped");
+            }
+            None => {}
+        })?;
+        self.parts
+            .metrics
+            .resolve
+            .remembered
+            .set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
+        for playbook in self.parts.library.iter() {
+            let on_again = self.parts.controls.on_again_ms(&playbook.id);
             let itself = self.ledger.is_off(&playbook.id, on_again);
-            let off = itself || self.controls.off(&playbook.id);
-            let gauge = &self.metrics.resolve.playbook_off;
+            let off = itself || self.parts.controls.off(&playbook.id);
+            let gauge = &self.parts.metrics.resolve.playbook_off;
             gauge.with_label_values(&[&playbook.id]).set(i64::from(off));
         }
         Ok(())
@@ -127,25 +128,12 @@ impl Resolve {
 
     fn planner(&self) -> Planner<'_> {
         Planner {
-            library: &self.library,
-            controls: &self.controls,
-            priorities: &self.settings.priorities,
-            feedback: &self.settings.feedback,
+            library: &self.parts.library,
+            controls: &self.parts.controls,
+            priorities: &self.parts.settings.priorities,
+            feedback: &self.parts.settings.feedback,
             now: Timestamp::now(),
         }
-    }
-
-    /// The planned calls whose start has to be in the ledger first.
-    fn starting<'b>(
-        &'b self,
-        batch: &'b Batch,
-    ) -> impl Iterator<Item = (usize, Action<'b>, i64)> + 'b {
-        let planner = self.planner();
-        self.plans.iter().zip(&batch.records).enumerate().filter_map(move |(i, (plan, record))| {
-            let Plan::Go { called_ms } = plan else { return None };
-            let action = Action::read(record).ok().filter(|a| planner.starts_first(a))?;
-            Some((i, action, *called_ms))
-        })
     }
 
     fn dead(&mut self, record: &Record, malformed: &Malformed, keep: Keep) -> Outgoing {
@@ -156,44 +144,41 @@ impl Resolve {
             came: None,
             guard: None,
             since_ms: None,
-            minutes: 0.0,
             dead: Some(malformed.reason()),
         });
         let now_ms = Timestamp::now().as_millisecond();
-        self.settings.writer.dead(record, malformed, now_ms, keep)
+        self.parts.settings.writer.dead(record, malformed, now_ms, keep)
     }
 }
 
 impl Stage for Resolve {
     fn prepare(&mut self, batch: &Batch) -> Result<Vec<Outgoing>, LogError> {
         self.catch_up()?;
-        let mut admissions = Admissions::new(&self.ledger, &self.settings.limits);
+        let mut admissions = Admissions::new(&self.ledger, &self.parts.settings.limits);
         let planner = self.planner();
         let kept = |record: &Record| self.kept.get(&record.origin).map(|(called_ms, _)| *called_ms);
         let records = batch.records.iter();
         let plans = records.map(|r| planner.plan(r, kept(r), &mut admissions)).collect();
         self.plans = plans;
-        let started = self.starting(batch).map(|(i, action, called_ms)| {
-            let line = line(&action, State::Started, Some(called_ms));
-            self.settings.writer.line(&batch.records[i], &line)
+        let started = self.plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
+            let (action, called_ms) = self.starts(plan)?;
+            let entry = entry(action, State::Started, Some(called_ms));
+            Some(self.parts.settings.writer.line(record, &Line::Ticket(entry)))
         });
         Ok(started.collect())
     }
 
     fn run(&mut self, batch: &Batch) -> Vec<Outgoing> {
         self.notes.clear();
-        self.check_started(batch);
-        self.call_all(batch);
-        let plans = std::mem::take(&mut self.plans);
+        let mut plans = std::mem::take(&mut self.plans);
+        self.check_started(&mut plans);
+        self.call_all(&plans, batch);
         let mut now = HashMap::new();
         let mut outputs = Vec::with_capacity(batch.records.len() * 3);
         for (plan, record) in plans.iter().zip(&batch.records) {
-            match self.answer(plan, record, &mut now) {
-                Ok(answer) => outputs.extend(answer),
-                Err(malformed) => outputs.push(self.dead(record, &malformed, Keep::Value)),
-            }
+            outputs.extend(self.answer(plan, record, &mut now));
         }
-        outputs.extend(self.switch_off(batch, &now));
+        outputs.extend(self.switch_off(&plans, batch, &now));
         outputs
     }
 
@@ -207,7 +192,7 @@ impl Stage for Resolve {
 
     fn committed(&mut self, _: &Batch) {
         for note in &self.notes {
-            note.count(&self.metrics, &self.library);
+            note.count(&self.parts.metrics, &self.parts.library);
         }
         self.notes.clear();
         self.kept.clear();

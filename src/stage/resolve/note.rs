@@ -17,8 +17,6 @@ pub(super) struct Note {
     pub guard: Option<Guard>,
     /// When the ticket's record was written, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// People's minutes that the playbook saves.
-    pub minutes: f64,
     /// The reason, if the record went to the dead letters.
     pub dead: Option<&'static str>,
 }
@@ -34,11 +32,12 @@ impl Note {
         }
         let Some(came) = self.came else { return };
         // A ticket may name a playbook that is gone; labels stay a closed set.
-        let known = library.get(&self.playbook).is_some();
-        let playbook = if known { self.playbook.as_str() } else { "other" };
+        let known = library.get(&self.playbook);
+        let playbook = known.map_or("other", |playbook| &playbook.id);
         m.resolve.actions.with_label_values(&[playbook, came.as_str()]).inc();
         if came == Came::Done {
-            m.resolve.minutes_saved.with_label_values(&[playbook]).inc_by(self.minutes);
+            let minutes = known.map_or(0.0, |playbook| playbook.minutes_saved);
+            m.resolve.minutes_saved.with_label_values(&[playbook]).inc_by(minutes);
             let now_ms = Timestamp::now().as_millisecond();
             let waited = self.since_ms.map_or(0, |since| (now_ms - since).max(0));
             m.resolve.resolution_seconds.observe(waited as f64 / 1000.0);

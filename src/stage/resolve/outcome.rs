@@ -80,6 +80,27 @@ pub struct Outcome<'a> {
     pub undo: Option<UndoBy<'a>>,
 }
 
+impl<'a> Outcome<'a> {
+    /// What came of a record for which nothing was called.
+    pub fn uncalled(ticket_id: &'a str, outcome: Result, playbook: &'a str, version: u64) -> Self {
+        Self {
+            ticket_id,
+            outcome,
+            playbook,
+            version,
+            reason: None,
+            detail: None,
+            failure: None,
+            idempotency_key: None,
+            called_ms: None,
+            requests: 0,
+            seconds: 0.0,
+            reply: None,
+            undo: None,
+        }
+    }
+}
+
 /// Who ordered an undo.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct UndoBy<'a> {
@@ -103,16 +124,11 @@ pub struct Writer {
 
 impl Writer {
     /// The outcome of an action: its own members, then what the action said.
-    pub fn outcome(
-        &self,
-        record: &Record,
-        outcome: &Outcome<'_>,
-        action: &Members<'_>,
-    ) -> Outgoing {
+    pub fn outcome(&self, record: &Record, outcome: &Outcome<'_>, action: &Members) -> Outgoing {
         const KEPT: [&str; 6] =
             ["known_request", "queue", "category", "priority", "language", "ticket"];
-        let said = action.iter().filter(|(name, _)| KEPT.contains(&&***name));
-        let said = said.map(|(name, value)| (&**name, *value)).collect();
+        let said = action.iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+        let said = said.map(|(name, value)| (name.as_str(), &**value)).collect();
         let topic = Arc::clone(&self.outcomes);
         let data = Event { own: outcome, said };
         self.event(record, outcome.ticket_id, OUTCOME_TYPE, topic, &data)
@@ -124,13 +140,13 @@ impl Writer {
         &self,
         record: &Record,
         outcome: &Outcome<'_>,
-        action: &Members<'_>,
+        action: &Members,
         queue: &str,
         topic: Arc<str>,
     ) -> Outgoing {
         const REPLACED: [&str; 3] = ["outcome", "queue", "undo"];
-        let said = action.iter().filter(|(name, _)| !REPLACED.contains(&&***name));
-        let said = said.map(|(name, value)| (&**name, *value)).collect();
+        let said = action.iter().filter(|(name, _)| !REPLACED.contains(&name.as_str()));
+        let said = said.map(|(name, value)| (name.as_str(), &**value)).collect();
         let handed_back = HandedBack {
             playbook: outcome.playbook,
             version: outcome.version,

@@ -7,22 +7,27 @@ use jiff::Timestamp;
 use super::input::{Action, Feedback};
 use super::perform::Trouble;
 use crate::controls::Controls;
-use crate::desk;
 use crate::log::Record;
-use crate::playbook::{Delivery, Facts, Library, Mode, Playbook, Standing, TicketView};
-use crate::resolve::admissions::{Admission, Admissions, Asked};
+use crate::playbook::{Facts, Library, Mode, Standing};
+use crate::resolve::admissions::{Admission, Admissions};
 use crate::resolve::guard::Guard;
 use crate::triage::ticket::Malformed;
 
-/// What is to be done about one record.
-#[derive(Clone, Debug, PartialEq)]
+/// A record, read once, and what is to be done about it.
 pub enum Plan {
     /// It is no action and no feedback.
     Dead(Malformed),
+    Act(Box<Action>, Verdict),
+    Undo(Box<Action>),
+    /// The ticket came back, or its requester says something.
+    Feedback(Feedback),
+}
+
+/// What is to be done about an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
     /// The playbook is carried out, and counts as called at this time.
-    Go {
-        called_ms: i64,
-    },
+    Go { called_ms: i64 },
     /// It was carried out in an attempt at this batch that was aborted.
     Kept,
     /// The same ticket was acted on before.
@@ -31,9 +36,6 @@ pub enum Plan {
     Lost,
     /// People have to do it.
     Held(Trouble),
-    Undo,
-    /// The ticket came back, or its requester says something.
-    Feedback,
 }
 
 /// What planning looks at besides the ledger.
@@ -55,42 +57,49 @@ impl Planner<'_> {
         admissions: &mut Admissions<'_>,
     ) -> Plan {
         if *record.origin.topic == *self.feedback {
-            return match Feedback::read(record) {
-                Ok(_) => Plan::Feedback,
-                Err(malformed) => Plan::Dead(malformed),
-            };
+            return Feedback::read(record).map_or_else(Plan::Dead, Plan::Feedback);
         }
-        let action = match Action::read(record) {
-            Ok(action) if action.undo.is_some() => return Plan::Undo,
-            Ok(action) => action,
-            Err(malformed) => return Plan::Dead(malformed),
-        };
-        let wanted = &action.known_request;
-        let asked = asked(&action);
+        match Action::read(record).map(Box::new) {
+            Err(malformed) => Plan::Dead(malformed),
+            Ok(action) if action.undo.is_some() => Plan::Undo(action),
+            Ok(action) => {
+                let verdict = self.verdict(&action, kept, admissions);
+                Plan::Act(action, verdict)
+            }
+        }
+    }
+
+    fn verdict(
+        &self,
+        action: &Action,
+        kept: Option<i64>,
+        admissions: &mut Admissions<'_>,
+    ) -> Verdict {
+        let asked = action.asked();
         if let Some(called_ms) = kept {
             admissions.count(&asked, called_ms);
-            return Plan::Kept;
+            return Verdict::Kept;
         }
-        let admission = admissions.before(&asked).unwrap_or_else(|| {
-            if let Err(guard) = self.may(&action) {
+        let now_ms = self.now.as_millisecond();
+        let admission = admissions.before(&asked).unwrap_or_else(|| match self.may(action) {
+            Ok(()) => admissions.admit(&asked, self.controls.on_again_ms(asked.playbook), now_ms),
+            Err(guard) => {
                 admissions.see(&asked);
-                return Admission::Held(guard);
+                Admission::Held(guard)
             }
-            let on_again = self.controls.on_again_ms(&wanted.playbook);
-            admissions.admit(&asked, on_again, self.now.as_millisecond())
         });
         match admission {
-            Admission::Go => Plan::Go { called_ms: self.now.as_millisecond() },
-            Admission::Already => Plan::Already,
-            Admission::Lost => Plan::Lost,
-            Admission::Held(guard) => Plan::Held(Trouble::of(guard)),
+            Admission::Go => Verdict::Go { called_ms: now_ms },
+            Admission::Already => Verdict::Already,
+            Admission::Lost => Verdict::Lost,
+            Admission::Held(guard) => Verdict::Held(Trouble::of(guard)),
         }
     }
 
     /// Whether the playbook may be carried out now, as far as its file and the switches say.
-    fn may(&self, action: &Action<'_>) -> Result<(), Guard> {
+    fn may(&self, action: &Action) -> Result<(), Guard> {
         let wanted = &action.known_request;
-        let playbook = self.playbook(action).ok_or(Guard::PlaybookChanged)?;
+        let playbook = action.playbook(self.library).ok_or(Guard::PlaybookChanged)?;
         let today = self.now.to_zoned(jiff::tz::TimeZone::UTC).date();
         match playbook.standing(today) {
             Standing::Approved if playbook.mode == Mode::Live => {}
@@ -107,37 +116,13 @@ impl Planner<'_> {
         if self.controls.off(&wanted.playbook) {
             return Err(Guard::SwitchedOff);
         }
-        let ticket = desk::parse_text(action.ticket.get()).map_err(|_| Guard::Precondition)?;
-        let json = serde_json::from_str(action.ticket.get()).map_err(|_| Guard::Precondition)?;
-        let view = TicketView { language: &action.language, ..TicketView::new(&ticket, &json) };
-        let priority = self.priorities.iter().position(|p| **p == *action.priority.label);
+        let priority = self.priorities.iter().position(|p| **p == *action.priority);
         let facts = Facts {
-            category: Some(&action.category.label),
+            category: Some(&action.category),
             priority,
             priorities: self.priorities,
             now: Some(self.now),
         };
-        playbook.preconditions(&view, &facts).map_err(|_| Guard::Precondition)
-    }
-
-    /// The playbook in the version that was asked for.
-    pub fn playbook(&self, action: &Action<'_>) -> Option<&Playbook> {
-        let wanted = &action.known_request;
-        self.library.get(&wanted.playbook).filter(|p| p.version == wanted.version)
-    }
-
-    /// Whether the start of a planned call has to be in the ledger before it is made.
-    pub fn starts_first(&self, action: &Action<'_>) -> bool {
-        self.playbook(action).is_some_and(|p| p.delivery == Delivery::AtMostOnce)
-    }
-}
-
-/// What the ledger and the caps want to know of an action.
-pub fn asked<'a>(action: &'a Action<'_>) -> Asked<'a> {
-    Asked {
-        ticket: &action.ticket_id,
-        content: action.content(),
-        requester: action.requester(),
-        playbook: &action.known_request.playbook,
+        playbook.preconditions(&action.view(), &facts).map_err(|_| Guard::Precondition)
     }
 }

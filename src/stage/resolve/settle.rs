@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::outcome::Result as Came;
 use super::perform::{Carried, Trouble};
-use super::plan::Plan;
+use super::plan::Verdict;
 use crate::resolve::guard::Guard;
 use crate::resolve::ledger::State;
 
@@ -21,18 +21,18 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Of a plan; `kept` is what came of its call, with the call's time.
-    pub fn of(plan: &Plan, kept: Option<&(i64, Carried)>) -> Self {
-        match (plan, kept) {
-            (Plan::Go { .. } | Plan::Kept, Some((called_ms, carried))) => {
+    /// Of a verdict; `kept` is what came of its call, with the call's time.
+    pub fn of(verdict: &Verdict, kept: Option<&(i64, Carried)>) -> Self {
+        match (verdict, kept) {
+            (Verdict::Go { .. } | Verdict::Kept, Some((called_ms, carried))) => {
                 Self::carried(carried, *called_ms)
             }
-            (Plan::Already, _) => Self::quiet(Came::AlreadyHandled),
+            (Verdict::Already, _) => Self::quiet(Came::AlreadyHandled),
             // What was done for the ticket before stays what is known of it.
-            (Plan::Held(trouble), _) if trouble.guard == Guard::SeenBefore => {
+            (Verdict::Held(trouble), _) if trouble.guard == Guard::SeenBefore => {
                 Self { state: None, ..Self::left(trouble.clone()) }
             }
-            (Plan::Held(trouble), _) => Self::left(trouble.clone()),
+            (Verdict::Held(trouble), _) => Self::left(trouble.clone()),
             _ => Self::left(Trouble {
                 detail: String::from(
                     "an earlier process started the call and ended before it knew how it went",

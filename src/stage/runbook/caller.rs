@@ -89,7 +89,7 @@ impl Caller {
         let clients = Clients::new(roots, resolver, settings.connect_timeout)
             .map_err(CallerProblem::Client)?;
         let hosts = settings.hosts.iter();
-        let hosts = hosts.map(|host| (host.clone(), Host::new(host.label(), &settings))).collect();
+        let hosts = hosts.map(|host| (host.clone(), Host::new(host.clone(), &settings))).collect();
         Ok(Self { settings, hosts, clients, observer })
     }
 
@@ -190,7 +190,7 @@ impl Caller {
     ) -> Result<Reply, Failed> {
         let _slot = host.turn(latest, terms.stopped).await?;
         let mut headers = headers.clone();
-        let client = self.identify(call, terms.key, &mut headers)?;
+        let client = self.identify(call, terms.key, host, &mut headers)?;
         let timeout = call.timeout.min(self.settings.deadline);
         let request = attempt::request(call, url.clone(), headers, timeout);
         let admission = host.admit(self.observer.as_ref())?;
@@ -207,9 +207,15 @@ impl Caller {
     }
 
     /// Adds what the call's credential asks for; returns the client to send it with.
-    fn identify(&self, call: &Call, key: &str, headers: &mut HeaderMap) -> Result<Client, Failure> {
+    fn identify(
+        &self,
+        call: &Call,
+        key: &str,
+        host: &Host,
+        headers: &mut HeaderMap,
+    ) -> Result<Client, Failure> {
         let Some(name) = &call.credential else { return Ok(self.clients.plain()) };
-        match credential::load(&self.settings.credentials, name)? {
+        match credential::load(&self.settings.credentials, name, &host.address)? {
             Loaded::Authorization(value) => {
                 headers.insert(AUTHORIZATION, value);
             }

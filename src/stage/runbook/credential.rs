@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
 use super::failure::Failure;
+use super::settings::AllowedHost;
 use super::signature::SigningSecret;
 
 /// No credential is larger; a larger file is a mistake.
@@ -29,6 +30,13 @@ pub enum Credential {
     Webhook { secrets: PathBuf },
 }
 
+/// A credential and the only hosts that it is ever shown to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub credential: Credential,
+    pub hosts: Vec<AllowedHost>,
+}
+
 /// A credential as its files say it now.
 pub(super) enum Loaded {
     Authorization(HeaderValue),
@@ -36,15 +44,18 @@ pub(super) enum Loaded {
     Secrets(Vec<SigningSecret>),
 }
 
-/// Reads the credential called `name`.
+/// Reads the credential called `name`, for a request to `host`.
 pub(super) fn load(
-    credentials: &BTreeMap<String, Credential>,
+    credentials: &BTreeMap<String, Bound>,
     name: &str,
+    host: &AllowedHost,
 ) -> Result<Loaded, Failure> {
     let failed = |problem: String| Failure::Credential(format!("credential {name:?}: {problem}"));
-    let credential =
-        credentials.get(name).ok_or_else(|| failed("not in the settings".to_owned()))?;
-    load_one(credential).map_err(failed)
+    let bound = credentials.get(name).ok_or_else(|| failed("not in the settings".to_owned()))?;
+    if !bound.hosts.contains(host) {
+        return Err(failed("not for this host".to_owned()));
+    }
+    load_one(&bound.credential).map_err(failed)
 }
 
 fn load_one(credential: &Credential) -> Result<Loaded, String> {
@@ -117,12 +128,16 @@ mod tests {
 
     use super::*;
 
-    fn one(credential: Credential) -> BTreeMap<String, Credential> {
-        BTreeMap::from([("desk".to_owned(), credential)])
+    fn host(name: &str) -> AllowedHost {
+        name.parse().unwrap()
     }
 
-    fn problem(credentials: &BTreeMap<String, Credential>, name: &str) -> String {
-        match load(credentials, name) {
+    fn one(credential: Credential) -> BTreeMap<String, Bound> {
+        BTreeMap::from([("desk".to_owned(), Bound { credential, hosts: vec![host("desk.test")] })])
+    }
+
+    fn problem(credentials: &BTreeMap<String, Bound>, name: &str) -> String {
+        match load(credentials, name, &host("desk.test")) {
             Err(Failure::Credential(problem)) => problem,
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("no problem"),
@@ -135,12 +150,25 @@ mod tests {
         let file = folder.path().join("password");
         fs::write(&file, "open sesame\n").unwrap();
         let basic = one(Credential::Basic { user: "Aladdin".into(), password: file });
-        let Ok(Loaded::Authorization(header)) = load(&basic, "desk") else {
+        let Ok(Loaded::Authorization(header)) = load(&basic, "desk", &host("desk.test")) else {
             panic!("not a header")
         };
         // RFC 7617's example.
         assert_eq!(header.to_str().unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(format!("{header:?}"), "Sensitive");
+    }
+
+    #[test]
+    fn a_credential_is_for_its_hosts_alone_by_scheme_name_and_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        fs::write(&token, "hunter2\n").unwrap();
+        let bearer = one(Credential::Bearer { token });
+        assert!(load(&bearer, "desk", &host("desk.test:443")).is_ok());
+        for other in ["desk.test:8443", "http://desk.test:443", "desk.test.example", "other.test"] {
+            let Err(failure) = load(&bearer, "desk", &host(other)) else { panic!("{other}") };
+            assert!(failure.to_string().contains("not for this host"), "{failure}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::breaker::{Breaker, BreakerState, Pass};
 use super::failure::Failure;
 use super::retry::RetryBudget;
-use super::settings::CallerSettings;
+use super::settings::{AllowedHost, CallerSettings};
 
 /// How long a wait goes on before the kill switch is looked at again.
 const LOOK: Duration = Duration::from_millis(50);
@@ -34,6 +34,7 @@ impl Observer for () {
 }
 
 pub(super) struct Host {
+    pub address: AllowedHost,
     pub label: String,
     breaker: Mutex<Breaker>,
     budget: Mutex<RetryBudget>,
@@ -42,11 +43,12 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn new(label: String, settings: &CallerSettings) -> Self {
+    pub fn new(address: AllowedHost, settings: &CallerSettings) -> Self {
         let quota = Quota::per_minute(settings.per_minute).allow_burst(settings.burst);
         let slots = usize::try_from(settings.in_flight.get()).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
-            label,
+            label: address.label(),
+            address,
             breaker: Mutex::new(Breaker::new(settings.breaker.clone())),
             budget: Mutex::new(RetryBudget::new(&settings.retries)),
             slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),

@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::address::AddressFilter;
 use super::breaker::BreakerRule;
-use super::credential::Credential;
+use super::credential::Bound;
 use super::retry::RetryRule;
 
 /// A host that may be called: scheme, name and port, all exact.
@@ -85,7 +85,7 @@ pub struct CallerSettings {
     /// The only hosts that are ever called.
     pub hosts: Vec<AllowedHost>,
     pub addresses: AddressFilter,
-    pub credentials: BTreeMap<String, Credential>,
+    pub credentials: BTreeMap<String, Bound>,
     /// The only authorities that are trusted (PEM), in place of the system's.
     pub ca_file: Option<PathBuf>,
     /// How long a connection, TLS included, may take to stand.

@@ -1,189 +1,19 @@
 //! The resolve stage on a log in memory, with real HTTP: whatever goes wrong, each action has one
 //! outcome, what is idempotent takes effect once, and what is not is never called twice.
 
-#[path = "support/playbook.rs"]
+#[path = "../support/playbook.rs"]
 mod playbook;
-#[path = "support/runbook.rs"]
+#[path = "../support/runbook.rs"]
 mod runbook;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+mod world;
 
 use proptest::prelude::*;
 use runbook::{Reply, Runbook};
-use serde_json::{Value, json};
-use triaged::controls::Controls;
-use triaged::health::{Stop, WorkerHealth};
-use triaged::log::memory::{Fault, MemoryCluster};
-use triaged::log::{Limit, LogError, NewRecord};
-use triaged::metrics::{Labels, Metrics};
-use triaged::playbook::Library;
+use serde_json::json;
+use triaged::log::memory::Fault;
 use triaged::resolve::control::{Order, Switch};
-use triaged::resolve::limits::{Cap, Limits, SwitchOff};
-use triaged::stage::drive::Driver;
-use triaged::stage::resolve::{Resolve, ResolveSettings, Writer};
-use triaged::stage::runbook::address::AddressFilter;
-use triaged::stage::runbook::breaker::BreakerRule;
-use triaged::stage::runbook::{Caller, CallerSettings};
-
-const LIMIT: Limit = Limit { records: 8, bytes: usize::MAX, linger: Duration::from_millis(1) };
-
-const MANY: Cap = Cap { a_minute: 10_000, an_hour: 10_000 };
-
-const LIMITS: Limits = Limits {
-    playbook: MANY,
-    requester: MANY,
-    overall: MANY,
-    switch_off: SwitchOff { of: 50, at_least: 50, failures: 0.5, reopenings: 0.5 },
-};
-
-fn library(port: u16, delivery: &str) -> Arc<Library> {
-    let (files, lock) = playbook::approved([playbook::text("unlock", port, delivery)]);
-    Arc::new(Library::read(&files, Some(&lock)).expect("a playbook"))
-}
-
-/// A cluster with the stage's topics.
-struct World {
-    cluster: MemoryCluster,
-    runbook: Runbook,
-    delivery: &'static str,
-    limits: Limits,
-    controls: Arc<Controls>,
-    metrics: Arc<Metrics>,
-}
-
-impl World {
-    fn new(delivery: &'static str, runbook: Runbook) -> Self {
-        let topics = ["tickets.actions", "tickets.feedback", "tickets.ledger", "tickets.outcomes"];
-        let mut topics: Vec<_> = topics.into_iter().map(|topic| (topic, 1)).collect();
-        topics.extend([("tickets.routed", 1), ("tickets.dead", 1)]);
-        let controls = Controls::new(None);
-        controls.apply([]);
-        Self {
-            cluster: MemoryCluster::new(&topics),
-            runbook,
-            delivery,
-            limits: LIMITS,
-            controls,
-            metrics: Metrics::new(&Labels::default(), 1).expect("metrics"),
-        }
-    }
-
-    fn put(&self, topic: &str, key: &str, value: &Value) {
-        let record = NewRecord {
-            key: Some(key.as_bytes().to_vec()),
-            value: Some(value.to_string().into_bytes()),
-            ..NewRecord::default()
-        };
-        self.cluster.put(topic, 0, record);
-    }
-
-    fn act(&self, id: &str) {
-        self.put("tickets.actions", id, &action(id, "kim"));
-    }
-
-    fn stage(&self) -> Resolve {
-        let mut settings = CallerSettings::new(vec![self.runbook.host().parse().expect("a host")]);
-        let loopback = "127.0.0.0/8".parse().expect("a network");
-        settings.addresses = AddressFilter::new(vec![loopback]).expect("a filter");
-        // Not what these tests are about.
-        settings.breaker =
-            BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
-        settings.retries.attempts = 1;
-        let topic = |name: &str| Arc::<str>::from(name);
-        Resolve::new(
-            ResolveSettings {
-                limits: self.limits,
-                priorities: vec!["P1".into(), "P2".into()],
-                feedback: topic("tickets.feedback"),
-                default_queue: topic("service-desk"),
-                routed: Box::new(|_| "tickets.routed".into()),
-                writer: Writer {
-                    outcomes: topic("tickets.outcomes"),
-                    ledger: topic("tickets.ledger"),
-                    dead: topic("tickets.dead"),
-                    source: String::from("/test"),
-                },
-            },
-            library(self.runbook.port, self.delivery),
-            Caller::new(settings, Arc::new(())).expect("a caller"),
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
-            Arc::clone(&self.controls),
-            Box::new(self.cluster.follow("tickets.ledger")),
-            Arc::clone(&self.metrics),
-            WorkerHealth::new(),
-            Stop::new(),
-        )
-    }
-
-    /// Runs processes, one after the other as they die, until `outcomes` outcomes are there.
-    fn run_until(&self, outcomes: usize) {
-        for _ in 0..100 {
-            let (mut stage, health) = (self.stage(), WorkerHealth::new());
-            let inputs = ["tickets.actions", "tickets.feedback"];
-            let mut log = self.cluster.join("resolve", "a", &inputs);
-            let mut driver = Driver::new(LIMIT, &self.metrics, &health, 0);
-            for _ in 0..200 {
-                match driver.turn(&mut log, &mut stage) {
-                    Ok(_) if self.cluster.committed("tickets.outcomes").len() >= outcomes => return,
-                    Ok(_) => {}
-                    Err(LogError::Fatal(_)) => break,
-                    Err(other) => panic!("{other}"),
-                }
-            }
-        }
-        panic!("the outcomes never came");
-    }
-
-    fn values(&self, topic: &str) -> Vec<Value> {
-        let records = self.cluster.committed(topic).into_iter();
-        records
-            .map(|c| serde_json::from_slice(&c.record.value.expect("a value")).expect("JSON"))
-            .collect()
-    }
-
-    /// Outcomes by ticket, each ticket's in order.
-    fn outcomes(&self) -> BTreeMap<String, Vec<(String, Option<String>)>> {
-        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for value in self.values("tickets.outcomes") {
-            let text = |name: &str| value[name].as_str().map(str::to_owned);
-            found
-                .entry(text("ticket_id").expect("an id"))
-                .or_default()
-                .push((text("outcome").expect("an outcome"), text("reason")));
-        }
-        found
-    }
-
-    fn outcome(&self, id: &str) -> (String, Option<String>) {
-        let all = self.outcomes();
-        let of = &all[id];
-        assert_eq!(of.len(), 1, "{of:?}");
-        of[0].clone()
-    }
-}
-
-fn action(id: &str, user: &str) -> Value {
-    json!({
-        "ticket_id": id,
-        "outcome": "resolve",
-        "queue": "service-desk",
-        "category": { "label": "Account/Password" },
-        "priority": { "label": "P2" },
-        "language": "ko",
-        "known_request": { "playbook": "unlock", "version": 1, "slots": { "user": user } },
-        "ticket": {
-            "ticket_id": id, "subject": "unlock", "body": "비밀번호", "user": user,
-            "created_at": "2026-03-04T09:12:00+09:00", "requester": format!("{id}@example.com"),
-            "source": "portal", "n": 1.50,
-        },
-    })
-}
-
-fn said(outcome: &str, reason: Option<&str>) -> (String, Option<String>) {
-    (outcome.to_owned(), reason.map(str::to_owned))
-}
+use triaged::resolve::limits::{Cap, DAY_MS, SwitchOff};
+use world::{World, action, said};
 
 #[test]
 fn a_request_is_carried_out_and_the_outcome_says_so() {
@@ -256,6 +86,31 @@ fn caps_send_the_rest_to_people() {
     let capped = all.values().filter(|o| o[0] == said("handed_back", Some("cap_playbook"))).count();
     assert_eq!((done, capped), (3, 7));
     assert_eq!(world.values("tickets.routed").len(), 7);
+}
+
+#[test]
+fn a_ticket_that_is_older_than_what_is_remembered_goes_to_people() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.remember_ms = Some(90 * DAY_MS);
+    let dated = |id: &str, days: i64| {
+        let mut action = action(id, "kim");
+        let at_ms = jiff::Timestamp::now().as_millisecond() - days * DAY_MS;
+        let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time");
+        action["ticket"]["created_at"] = json!(at.to_string());
+        action
+    };
+    for (id, days) in [("T-new", 0), ("T-89", 89), ("T-91", 91), ("T-future", -2)] {
+        world.put("tickets.actions", id, &dated(id, days));
+    }
+    world.run_until(4);
+    for id in ["T-new", "T-89"] {
+        assert_eq!(world.outcome(id), said("done", None));
+    }
+    for id in ["T-91", "T-future"] {
+        assert_eq!(world.outcome(id), said("handed_back", Some("too_old")));
+    }
+    assert_eq!(world.runbook.requests().len(), 2);
+    assert_eq!(world.values("tickets.routed").len(), 2);
 }
 
 #[test]
