@@ -192,8 +192,8 @@ fn leak(token: &str, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>]) -
     Some(Leak { word, label: names[label].to_owned(), tickets: all, share, coverage, why })
 }
 
-/// The subject, the fields, and every run of other than blanks in subject and body without the punctuation
-/// around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
+/// The subject, the fields, and every run of other than blanks in subject and body without the
+/// punctuation around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
 fn each_token(example: &Example, mut each: impl FnMut(&str)) {
     let subject = example.subject.trim();
     if !subject.is_empty() {
