@@ -152,19 +152,20 @@ impl Question<'_> {
         if wanted(Kind::Sharpened) {
             let mut sharpened = Vec::new();
             let (first, others) = settings.lambda.split_at(1);
-            let mut starts = Vec::new();
+            let mut start = None;
             for power in POWERS {
                 let method = Method::Sharpened { lambda: first[0], power };
                 let fit = fitter.fit(method, None);
                 sharpened.push(tried(method, &fit));
-                starts.push((power, fit));
+                // Fits are large: only the best one's parameters are needed again.
+                if best(&sharpened) == Some(sharpened.len() - 1) {
+                    start = Some((power, fit.into_start()));
+                }
             }
-            if let Some(at) = best(&sharpened) {
-                let (power, fit) = &starts[at];
-                let solved = fitter.sharpened(others, *power, Some(fit));
-                let method = |lambda: &f64| Method::Sharpened { lambda: *lambda, power: *power };
-                let solved = others.iter().map(method).zip(&solved);
-                sharpened.extend(solved.map(|(method, fit)| tried(method, fit)));
+            if let Some((power, fit)) = start {
+                fitter.sharpened(others, power, Some(&fit), |lambda, fit| {
+                    sharpened.push(tried(Method::Sharpened { lambda, power }, fit));
+                });
             }
             let pair = best(&sharpened).zip(bayes);
             let mixed = pair.map(|(s, b)| mixtures(&sharpened[s], &candidates[b]));
