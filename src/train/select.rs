@@ -262,8 +262,7 @@ fn compare_with_linfa(
     features.sort_unstable();
     features.dedup();
     let fail = |e: String| TrainError::Linfa(e);
-    let fitted = fitter.counts.fit(alpha);
-    let linfa = fitted.to_linfa(&features).map_err(|e| fail(e.to_string()))?;
+    let linfa = fitter.counts.fit(alpha).to_linfa(&features).map_err(|e| fail(e.to_string()))?;
     let mut rows = Array2::zeros((tickets.len(), features.len()));
     for (ticket, mut row) in tickets.iter().zip(rows.rows_mut()) {
         for (id, value) in ticket {
