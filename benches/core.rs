@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use triaged::triage::model::{Calibration, Head, Model, ModelId, Parts, SHOWN, Scratch, Target};
+use triaged::triage::text::Text;
 use triaged::triage::text::bag::Bag;
 use triaged::triage::text::language::Language as Tongue;
 use triaged::triage::text::lexicon::{Lexicon, each_gram};
@@ -185,7 +186,7 @@ fn judge(c: &mut Criterion) {
             let tickets = english.tickets(bytes);
             let mut next = 0;
             let mut scratch = Scratch::default();
-            let _ = model.judge(&mut scratch, "", &tickets[0]);
+            let _ = model.judge(&mut scratch, &Text::new("", &tickets[0]));
             c.benchmark_group("score").bench_function(id("en"), |b| {
                 b.iter(|| model.score(black_box(&mut scratch)));
             });
@@ -196,7 +197,10 @@ fn judge(c: &mut Criterion) {
             for (name, language) in [("en", &english), ("ko", &korean)] {
                 let tickets = language.tickets(bytes);
                 c.benchmark_group("judge").bench_function(id(name), |b| {
-                    b.iter(|| model.judge(&mut scratch, "", black_box(each(&tickets, &mut next))));
+                    b.iter(|| {
+                        let text = Text::new("", each(&tickets, &mut next));
+                        model.judge(&mut scratch, black_box(&text))
+                    });
                 });
             }
         }

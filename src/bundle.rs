@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Target};
+use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
 
 pub use manifest::{
-    FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts, TrainingFacts,
+    FORMAT, FORMAT_WITH_FIELDS, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts,
+    TrainingFacts,
 };
 pub use split::HeldOut;
 
@@ -45,8 +47,8 @@ pub enum BundleError {
     #[error("manifest.json cannot be understood: {0}; train the model again")]
     Manifest(serde_json::Error),
     #[error(
-        "the bundle has format {found}, this version reads format {FORMAT}; train the model with \
-         this version, or run the version that wrote it"
+        "the bundle has format {found}, this version reads {FORMAT} and {FORMAT_WITH_FIELDS}; train \
+         the model with this version, or run the version that wrote it"
     )]
     Format { found: u64 },
     #[error("manifest.json does not list {file}; train the model again")]
@@ -89,6 +91,9 @@ type NamedFiles = Vec<(&'static str, Vec<u8>)>;
 pub struct Probe {
     pub subject: String,
     pub body: String,
+    /// Entries of the vocabulary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     pub expect: Vec<Expected>,
 }
 
@@ -143,7 +148,7 @@ impl Bundle {
             calibration: entry.calibration.clone(),
             bias: bias.clone(),
         });
-        Ok(Model::new(Parts {
+        let model = Model::new(Parts {
             id,
             version: self.manifest.version.clone(),
             lexicon: definition::parse(self.tokenizer.as_bytes())?,
@@ -151,7 +156,8 @@ impl Bundle {
             heads: heads.collect(),
             scales: self.scales.clone(),
             weights: self.weights.clone(),
-        })?)
+        })?;
+        Ok(model.with_fields(self.manifest.fields.clone()))
     }
 
     /// The bytes of the manifest and of all other files. Equal bundles give equal bytes.
@@ -273,7 +279,8 @@ fn parse_probes(text: &str) -> Result<Vec<Probe>, BundleError> {
 fn run_probes(model: &Model, probes: &[Probe]) -> Result<(), BundleError> {
     let mut scratch = Scratch::default();
     for (i, probe) in probes.iter().enumerate() {
-        let judgement = model.judge(&mut scratch, &probe.subject, &probe.body);
+        let Probe { subject, body, fields, .. } = probe;
+        let judgement = model.judge(&mut scratch, &Text { subject, body, fields });
         for expected in &probe.expect {
             let found = judgement.head(expected.target).zip(model.head(expected.target));
             let (label, confidence) = found

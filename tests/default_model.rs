@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use triaged::triage::model::Scratch;
 use triaged::triage::requests::{Limits, Requests};
+use triaged::triage::text::Text;
 
 fn run(program: &Path, args: &[&str]) {
     let output = Command::new(program).args(args).output().expect("the program starts");
@@ -35,9 +36,11 @@ fn the_request_model_is_what_make_request_model_makes() {
     let model = triaged::bundle::open(&shipped).expect("a bundle");
     let requests = Requests::new(Arc::new(model), Limits::default()).expect("of requests");
     let mut scratch = Scratch::default();
-    let known = requests.known(&mut scratch, "", "Please unlock my account, it got locked.");
+    let known =
+        requests.known(&mut scratch, &Text::new("", "Please unlock my account, it got locked."));
     assert_eq!(known.request.as_deref(), Some("unlock_account"), "{known:?}");
-    let known = requests.known(&mut scratch, "", "Who may unlock accounts in our team?");
+    let known =
+        requests.known(&mut scratch, &Text::new("", "Who may unlock accounts in our team?"));
     assert_eq!(known.request, None, "{known:?}");
 }
 

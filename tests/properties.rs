@@ -13,6 +13,7 @@ use triaged::log::{Batch, Outgoing, Record};
 use triaged::stage::Stage as _;
 use triaged::stage::route::Route;
 use triaged::triage::model::Scratch;
+use triaged::triage::text::Text;
 
 fn route() -> Route {
     let fixture = tickets::fixture();
@@ -181,7 +182,7 @@ proptest! {
     #[test]
     fn weights_sum_to_the_score(subject in words(), body in words()) {
         let model = tickets::fixture().triage.model();
-        let all = model.explain_all(&mut Scratch::default(), &subject, &body).explanation;
+        let all = model.explain_all(&mut Scratch::default(), &Text::new(&subject, &body)).explanation;
         let sum: f64 = all.words.iter().map(|w| w.weight).sum::<f64>() + all.other + all.prior;
         prop_assert!((sum - all.total).abs() < 1e-9, "{sum} is not {}", all.total);
     }

@@ -5,10 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use triaged::bundle;
+use triaged::train::recipe::Recipe;
+use triaged::train::train;
 use triaged::triage::model::Scratch;
 use triaged::triage::text::redact::redact;
+use triaged::triage::text::{Text, fields};
 
 /// `TRIAGED_PYTHON`, or `python3`, if it has the libraries.
 fn python() -> Option<String> {
@@ -27,24 +30,57 @@ fn the_python_script_gives_the_same_scores() {
     let Some(python) = python() else { return };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let demo = std::fs::read_to_string(root.join("training/corpus/demo.jsonl")).expect("reads");
-    let mut tickets: Vec<(String, String)> = demo
+    let mut tickets: Vec<Value> = demo
         .lines()
         .take(60)
         .map(|line| {
             let ticket: Value = serde_json::from_str(line).expect("JSON");
             let text = |field: &str| redact(ticket[field].as_str().unwrap_or("")).0.into_owned();
-            (text("subject"), text("body"))
+            json!({"subject": text("subject"), "body": text("body")})
         })
         .collect();
-    tickets.push((String::new(), "zzzq 4711-ab 0x8007 VPN접속 VPN VPN ﬁle".to_owned()));
-    tickets.push((String::new(), String::new()));
-    let input: Vec<String> = tickets
-        .iter()
-        .map(|(subject, body)| serde_json::json!({"subject": subject, "body": body}).to_string())
-        .collect();
+    tickets.push(json!({"subject": "", "body": "zzzq 4711-ab 0x8007 VPN접속 VPN VPN ﬁle"}));
+    tickets.push(json!({"subject": "", "body": ""}));
+    agree(&python, &root.join("models/default"), &tickets);
+}
+
+#[test]
+fn the_python_script_reads_fields_too() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (file, out) = (dir.path().join("tickets.jsonl"), dir.path().join("model"));
+    let offices =
+        [json!("Haupt\u{a0}Büro"), json!("ＳＥＯＵＬ 2"), json!(7), json!(true), json!(null)];
+    let ticket = |i: usize| {
+        json!({
+            "subject": format!("case {}", ["vpn", "mail", "disk"][i % 3]),
+            "body": format!("it is {} again", ["slow", "down"][i / 3 % 2]),
+            "requester": {"site/office": offices[i % 5]}, "source": (["E-Mail", "portal"][i % 2]),
+            "category": (["A", "B"][usize::from(i % 5 > 1)]),
+        })
+    };
+    let rows: Vec<String> = (0..300).map(|i| ticket(i).to_string()).collect();
+    std::fs::write(&file, rows.join("\n")).expect("writes");
+    let recipe = "[[fields]]\nname = \"office\"\nfrom = \"/requester/site~1office\"\n\
+                  [[fields]]\nname = \"source\"\nfrom = \"/source\"";
+    let recipe = Recipe::parse(recipe).expect("a recipe");
+    let made = train(&[file], &recipe, &mut |_| {}).expect("trains").0;
+    bundle::write(&out, &made).expect("writes");
+    let mut tickets: Vec<Value> = (0..10).map(ticket).collect();
+    tickets.push(json!({"body": "vpn", "source": " PORTAL\n", "requester": "no object"}));
+    tickets
+        .push(json!({"body": "", "source": "portal", "requester": {"site/office": ["seoul 2"]}}));
+    tickets.push(json!({"body": "vpn", "source": "unheard of"}));
+    agree(&python, &out, &tickets);
+}
+
+/// Holds the script's scores of redacted tickets against the model's own.
+fn agree(python: &str, folder: &Path, tickets: &[Value]) {
+    let input: Vec<String> = tickets.iter().map(Value::to_string).collect();
     let mut child = Command::new(python)
-        .args(["training/read_model.py", "models/default"])
-        .current_dir(root)
+        .arg("training/read_model.py")
+        .arg(folder)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -61,10 +97,13 @@ fn the_python_script_gives_the_same_scores() {
         .collect();
     assert_eq!(theirs.len(), tickets.len());
 
-    let model = bundle::open(&root.join("models/default")).expect("opens");
+    let model = bundle::open(folder).expect("opens");
     let mut scratch = Scratch::default();
-    for ((subject, body), theirs) in tickets.iter().zip(&theirs) {
-        let ours = model.scores(&mut scratch, subject, body);
+    for (ticket, theirs) in tickets.iter().zip(&theirs) {
+        let text = |field: &str| ticket[field].as_str().unwrap_or("");
+        let fields = fields::entries(model.fields(), ticket);
+        let text = Text { subject: text("subject"), body: text("body"), fields: &fields };
+        let ours = model.scores(&mut scratch, &text);
         let columns = model.heads().iter().flat_map(|h| h.labels.iter().map(|l| (h.target, l)));
         for ((target, label), ours) in columns.zip(ours) {
             let theirs = theirs[target.as_str()][&**label].as_f64().expect("a score");

@@ -112,8 +112,8 @@ fn same_data_same_bytes_same_answers() {
     let mut scratch = Scratch::default();
     for row in rows.iter().take(300) {
         assert_eq!(
-            opened.judge(&mut scratch, &row.subject, &row.body),
-            direct.judge(&mut Scratch::default(), &row.subject, &row.body)
+            opened.judge(&mut scratch, &row.text()),
+            direct.judge(&mut Scratch::default(), &row.text())
         );
     }
     assert!(evaluate(&opened, &rows).heads[0].accuracy > 0.95);

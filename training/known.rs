@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use triaged::bundle;
 use triaged::triage::model::Scratch;
 use triaged::triage::requests::{Limits, Requests};
+use triaged::triage::text::{Text, fields};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
@@ -22,7 +23,9 @@ fn main() -> Result<()> {
     for line in BufReader::new(std::fs::File::open(tickets)?).lines() {
         let ticket: Value = serde_json::from_str(&line?)?;
         let text = |key: &str| ticket[key].as_str().unwrap_or_default();
-        let known = requests.known(&mut scratch, text("subject"), text("body"));
+        let fields = fields::entries(requests.model().fields(), &ticket);
+        let text = Text { subject: text("subject"), body: text("body"), fields: &fields };
+        let known = requests.known(&mut scratch, &text);
         let answer = json!({
             "ticket_id": ticket["ticket_id"],
             "request": known.request.as_deref(),

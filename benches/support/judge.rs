@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use triaged::bundle;
 use triaged::triage::model::Scratch;
+use triaged::triage::text::Text;
 
 #[derive(Deserialize)]
 struct Ticket {
@@ -30,7 +31,7 @@ fn main() -> Result<()> {
     let mut scratch = Scratch::default();
     let mut pass = || {
         for ticket in &tickets {
-            black_box(model.judge(&mut scratch, &ticket.subject, &ticket.body));
+            black_box(model.judge(&mut scratch, &Text::new(&ticket.subject, &ticket.body)));
         }
     };
     pass();

@@ -9,9 +9,13 @@ use super::BundleError;
 use crate::train::method::Method;
 use crate::train::recipe::By;
 use crate::triage::model::{Calibrations, Target};
+use crate::triage::text::fields::Source;
 
-/// The format that this version reads and writes.
+/// The format of bundles that this version reads and writes.
 pub const FORMAT: u64 = 2;
+/// The format of those that read fields. It is a number of its own so that a version that knows of
+/// no fields refuses them, and does not score without.
+pub const FORMAT_WITH_FIELDS: u64 = 3;
 
 /// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
 /// version give the same bytes.
@@ -22,6 +26,9 @@ pub struct Manifest {
     pub version: String,
     /// How often a word of the subject counts, where one of the body counts once.
     pub subject_weight: f32,
+    /// What it reads of a ticket beside subject and body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Source>,
     pub heads: Vec<HeadEntry>,
     /// Targets that the data has labels for and the model does not tell, with the reason.
     pub omitted: Vec<Omitted>,
@@ -120,7 +127,7 @@ impl Manifest {
             format: u64,
         }
         let Format { format } = serde_json::from_slice(bytes).map_err(BundleError::Manifest)?;
-        if format != FORMAT {
+        if ![FORMAT, FORMAT_WITH_FIELDS].contains(&format) {
             return Err(BundleError::Format { found: format });
         }
         serde_json::from_slice(bytes).map_err(BundleError::Manifest)

@@ -19,6 +19,7 @@ pub(crate) fn bundle() -> Bundle {
             format: FORMAT,
             version: "test-1".to_owned(),
             subject_weight: 2.0,
+            fields: vec![],
             heads: vec![head],
             omitted: vec![],
             training: TrainingFacts {
@@ -44,11 +45,12 @@ pub(crate) fn bundle() -> Bundle {
         card: "# Test\n".to_owned(),
     };
     let model = bundle.assemble(ModelId::new("x")).unwrap();
-    let judged = model.judge(&mut Scratch::default(), "vpn", "error");
+    let judged = model.judge(&mut Scratch::default(), &Text::new("vpn", "error"));
     let confidence = judged.head(Target::Category).unwrap().confidence();
     bundle.probes = vec![Probe {
         subject: "vpn".to_owned(),
         body: "error".to_owned(),
+        fields: vec![],
         expect: vec![Expected {
             target: Target::Category,
             label: "Network".to_owned(),
@@ -69,7 +71,8 @@ fn what_is_written_is_opened_with_the_same_scores() {
     let direct = bundle().model().unwrap();
     assert_eq!(direct.id, id);
     assert_eq!(opened.heads(), direct.heads());
-    let judge = |model: &Model| model.judge(&mut Scratch::default(), "vpn", "printer error");
+    let text = Text::new("vpn", "printer error");
+    let judge = |model: &Model| model.judge(&mut Scratch::default(), &text);
     assert_eq!(judge(&opened), judge(&direct));
     // Over an older bundle, and nothing is left beside it.
     write(&path, &bundle()).unwrap();
@@ -115,7 +118,7 @@ fn every_byte_is_watched() {
         fs::write(path.join(MANIFEST), manifest.replacen(from, to, 1)).unwrap();
         open(&path).unwrap_err()
     };
-    assert!(matches!(change("\"format\": 2", "\"format\": 3"), BundleError::Format { found: 3 }));
+    assert!(matches!(change("\"format\": 2", "\"format\": 4"), BundleError::Format { found: 4 }));
     assert!(matches!(change("\"format\": 2", "\"form\": 2"), BundleError::Manifest(_)));
     assert!(matches!(change("weights.safetensors", "weights.bin"), BundleError::Unlisted { .. }));
     assert!(matches!(

@@ -38,8 +38,10 @@ pub struct CompareArgs {
 }
 
 pub fn compare(args: &CompareArgs) -> Result<()> {
-    let recipe = args.data.recipe()?;
+    let mut recipe = args.data.recipe()?;
     let (old, new) = (bundle::open(&args.old)?, bundle::open(&args.new)?);
+    recipe.add_fields(old.fields())?;
+    recipe.add_fields(new.fields())?;
     let bar = Steps::new();
     let examples = labelled(&args.data, &recipe, &bar)?.examples;
     let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));

@@ -16,6 +16,7 @@ use crate::triage::change::{Change, change};
 use crate::triage::decision::{Category, Decision};
 use crate::triage::model::{Explanation, Scratch};
 use crate::triage::text::redact::redact;
+use crate::triage::text::{Text, fields};
 
 #[derive(Args)]
 pub struct ExplainArgs {
@@ -58,8 +59,10 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     };
     let mut scratch = Scratch::default();
     let decision = triage.decide(&mut scratch, &ticket);
-    let all = triage.model().explain_all(&mut scratch, &ticket.subject, &ticket.body).explanation;
-    let change = change(triage.model(), &mut scratch, &ticket.subject, &ticket.body);
+    let fields = fields::read(triage.model().fields(), &ticket.original);
+    let text = Text { subject: &ticket.subject, body: &ticket.body, fields: &fields };
+    let all = triage.model().explain_all(&mut scratch, &text).explanation;
+    let change = change(triage.model(), &mut scratch, &text);
     if let Some(file) = &args.html {
         let (subject, body) = (redact(&ticket.subject).0, redact(&ticket.body).0);
         fs::write(file, explanation::page(&decision, &all, change.as_ref(), &subject, &body))

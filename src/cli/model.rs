@@ -156,8 +156,9 @@ pub struct EvaluateArgs {
 }
 
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let recipe = args.data.recipe()?;
+    let mut recipe = args.data.recipe()?;
     let model = bundle::open(&args.model)?;
+    recipe.add_fields(model.fields())?;
     let bar = Steps::new();
     let data = labelled(&args.data, &recipe, &bar)?;
     let predictions = predict(&model, &data.examples, bar.judging(data.examples.len()));

@@ -14,11 +14,13 @@ use jiff::tz::TimeZone;
 use super::show::Palette;
 use crate::bundle;
 use crate::playbook::{
-    self, Approval, Known, Library, Playbook, Recognise, Standing, TextFile, Tried, Verdict,
+    self, Approval, Known, Library, Playbook, Recognise, Standing, TextFile, TicketView, Tried,
+    Verdict,
 };
 use crate::playbook_dir as dir;
 use crate::triage::model::Scratch;
 use crate::triage::requests::{self, Requests};
+use crate::triage::text::{Text, fields};
 
 #[derive(Args)]
 pub struct TestArgs {
@@ -66,11 +68,13 @@ impl Given {
     }
 }
 
-/// What a known-request model says of a subject and a body; nothing where it is not sure.
-fn recogniser(requests: Requests) -> impl Fn(&str, &str) -> Option<Known> {
+/// What a known-request model says of a ticket; nothing where it is not sure.
+fn recogniser(requests: Requests) -> impl Fn(&TicketView<'_>) -> Option<Known> {
     let scratch = RefCell::new(Scratch::default());
-    move |subject, body| {
-        let known = requests.known(&mut scratch.borrow_mut(), subject, body);
+    move |ticket| {
+        let fields = fields::entries(requests.model().fields(), ticket.json);
+        let text = Text { subject: ticket.subject, body: ticket.body, fields: &fields };
+        let known = requests.known(&mut scratch.borrow_mut(), &text);
         known.request.map(|request| Known {
             request: request.to_string(),
             confidence: known.confidence,

@@ -56,9 +56,10 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub fn simulate(args: &SimulateArgs) -> Result<()> {
-    let recipe = args.data.recipe()?;
+    let mut recipe = args.data.recipe()?;
     let policy = args.config.load()?.policy;
     let model = bundle::open(&args.model)?;
+    recipe.add_fields(model.fields())?;
     let Some(head) = model.head(Target::Category) else { bail!(Mismatch::NoCategory) };
     let unknown = policy.unknown_thresholds(&head.labels);
     if !unknown.is_empty() {

@@ -23,8 +23,8 @@ pub struct Example {
     json: Json,
 }
 
-/// Asks the known-request model for a subject and a body.
-pub type Recognise<'a> = dyn Fn(&str, &str) -> Option<Known> + 'a;
+/// Asks the known-request model about a ticket.
+pub type Recognise<'a> = dyn Fn(&TicketView<'_>) -> Option<Known> + 'a;
 
 /// What came of one example.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -104,7 +104,7 @@ impl Playbook {
             Ok(slots) => slots,
             Err(missing) => return Made::Held(missing.to_string()),
         };
-        let known = recognise.and_then(|ask| ask(ticket.subject, ticket.body));
+        let known = recognise.and_then(|ask| ask(&ticket));
         let needs_model = recognise.is_none() && !self.matching.requests.is_empty();
         match self.matches(&ticket, &facts, known.as_ref()) {
             Some(by) => Made::Acts(by, slots),

@@ -307,9 +307,9 @@ fn examples_say_what_they_need() {
     let held = Verdict::Ok { detail: "not matched".to_owned() };
     assert_eq!(verdicts(None), [Verdict::NeedsModel, held]);
     let known = |request: &str| Known { request: request.to_owned(), confidence: 1.0, margin: 1.0 };
-    let ok = verdicts(Some(&|_, _| Some(known("unlock"))));
+    let ok = verdicts(Some(&|_| Some(known("unlock"))));
     assert!(ok.iter().all(|v| matches!(v, Verdict::Ok { .. })), "{ok:?}");
-    let other = verdicts(Some(&|_, _| Some(known("other"))));
+    let other = verdicts(Some(&|_| Some(known("other"))));
     assert!(matches!(other[0], Verdict::Failed { .. }), "{other:?}");
 }
 

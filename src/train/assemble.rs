@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::data::{Data, Example};
 use super::evaluate::Evaluation;
 use super::head::Trained;
-use super::recipe::Recipe;
+use super::recipe::{Field, Recipe};
 use super::split;
 use super::vocabulary::Vocabulary;
 use crate::bundle::{
-    Bundle, Expected, FORMAT, HeadEntry, HeadMetrics, HeldOut, Manifest, Omitted, Probe,
-    SplitFacts, TrainingFacts,
+    Bundle, Expected, FORMAT, FORMAT_WITH_FIELDS, HeadEntry, HeadMetrics, HeldOut, Manifest,
+    Omitted, Probe, SplitFacts, TrainingFacts,
 };
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::definition;
@@ -65,9 +65,10 @@ fn manifest(
     };
     let rejected = data.rejected.iter().map(|(why, n)| (why.as_str().to_owned(), *n));
     Manifest {
-        format: FORMAT,
+        format: if recipe.fields.is_empty() { FORMAT } else { FORMAT_WITH_FIELDS },
         version: recipe.version.clone(),
         subject_weight: recipe.features.subject_weight,
+        fields: recipe.fields.iter().map(Field::source).collect(),
         heads: heads.iter().map(entry).collect(),
         omitted: omitted
             .iter()
@@ -126,7 +127,7 @@ pub fn probes(model: &Model, test: &[Example]) -> Vec<Probe> {
     let mut by_label: BTreeMap<Arc<str>, Vec<Probe>> = BTreeMap::new();
     let mut wrong = Vec::new();
     for example in test {
-        let judgement = model.judge(&mut scratch, &example.subject, &example.body);
+        let judgement = model.judge(&mut scratch, &example.text());
         let expect: Vec<Expected> = model
             .heads()
             .iter()
@@ -138,7 +139,11 @@ pub fn probes(model: &Model, test: &[Example]) -> Vec<Probe> {
             .collect();
         let right =
             expect.first().is_some_and(|e| example.label(e.target) == Some(e.label.as_str()));
-        let probe = Probe { subject: example.subject.clone(), body: example.body.clone(), expect };
+        // A value that is not in the vocabulary changes nothing: it need not be written down.
+        let fields = example.fields.iter().filter(|entry| model.lexicon().has_field(entry));
+        let fields = fields.cloned().collect();
+        let (subject, body) = (example.subject.clone(), example.body.clone());
+        let probe = Probe { subject, body, fields, expect };
         match &example.labels[Target::Category as usize] {
             Some(label) if right => by_label.entry(Arc::clone(label)).or_default().push(probe),
             _ => wrong.push(probe),

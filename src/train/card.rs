@@ -24,10 +24,16 @@ pub(super) fn write(manifest: &Manifest, report: &TrainReport) -> String {
 }
 
 fn intended_use(out: &mut String, manifest: &Manifest) {
+    let fields = manifest.fields.iter().map(|f| format!(" **{}** (`{}`),", f.name, f.from));
+    let fields: String = fields.collect();
+    let (its, and_values) = match fields.is_empty() {
+        true => ("", ""),
+        false => (", its fields", ", and of these fields' values"),
+    };
     let _ = writeln!(
         out,
         "## What it is for\n\n\
-         It reads the subject and the text of a service desk ticket and proposes:\n"
+         It reads the subject and the text of a service desk ticket{its}{fields} and proposes:\n"
     );
     for head in &manifest.heads {
         let threshold = head.thresholds.first().copied().unwrap_or(f64::INFINITY);
@@ -44,7 +50,7 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
     let _ = writeln!(
         out,
         "\nIt adds up the weights of words, of character n-grams within words and of pairs of \
-         neighbouring words, learnt by naive Bayes and, where that is better on held-out tickets, \
+         neighbouring words{and_values}, learnt by naive Bayes and, where that is better on held-out tickets, \
          sharpened by logistic regression. Its confidence is calibrated on tickets \
          that it was not fitted on. It is not for texts other than tickets, for judging people, or \
          for languages that the tickets below are not in.\n"
@@ -53,12 +59,16 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
 
 fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     let t = &manifest.training;
+    let features = match manifest.fields.is_empty() {
+        true => "words, n-grams and pairs",
+        false => "words, n-grams, pairs and values of fields",
+    };
     let _ = writeln!(
         out,
         "## What it was trained on\n\n\
          {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, \
          split {}. Personal data and secrets were masked \
-         before anything was counted. {} words, n-grams and pairs.\n",
+         before anything was counted. {} {features}.\n",
         t.rows,
         t.data_sha256,
         t.fitted_on,

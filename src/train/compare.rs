@@ -141,7 +141,7 @@ pub fn rows<'a>(
     let mut scratch = Scratch::default();
     let mut answer = |model: &'a Model, example: &Example, truth: &str| {
         let head = model.head(Target::Category)?;
-        let judgement = model.judge(&mut scratch, &example.subject, &example.body);
+        let judgement = model.judge(&mut scratch, &example.text());
         let judged = judgement.head(Target::Category)?;
         Some(Answer {
             label: head.labels.get(judged.best)?,

@@ -22,11 +22,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::dates;
-use super::recipe::{Purpose, Recipe};
+use super::recipe::{Field, Purpose, Recipe};
 use super::{Progress, Step, TrainError};
 use crate::bundle::manifest::hex;
 use crate::triage::model::Target;
 use crate::triage::requests::OTHER;
+use crate::triage::text::Text;
+use crate::triage::text::fields;
 use crate::triage::text::language::{Language, language};
 use crate::triage::text::redact::redact;
 
@@ -36,6 +38,8 @@ pub struct Example {
     pub id: String,
     pub subject: String,
     pub body: String,
+    /// The recipe's fields that the row has a value for, as entries of the vocabulary.
+    pub fields: Vec<String>,
     /// By target, in the order of [`Target::ALL`].
     pub labels: [Option<Arc<str>>; 4],
     pub language: Language,
@@ -44,6 +48,11 @@ pub struct Example {
 }
 
 impl Example {
+    /// What a model reads of it.
+    pub fn text(&self) -> Text<'_> {
+        Text { subject: &self.subject, body: &self.body, fields: &self.fields }
+    }
+
     pub fn label(&self, target: Target) -> Option<&str> {
         self.labels[target as usize].as_deref()
     }
@@ -140,19 +149,29 @@ impl Read for Hashing<'_> {
     }
 }
 
-/// What a row holds in [`Reading::columns`], one after the other.
+/// What a row holds in [`Reading::columns`] and then in the recipe's fields, one after the other.
 type Cells<'a> = Vec<Option<Cow<'a, str>>>;
 
 /// What has been read so far, and what is wanted of the rows to come.
 struct Reading<'a> {
     recipe: &'a Recipe,
-    /// All that the recipe names.
+    /// All that the recipe names but for its fields.
     columns: Vec<&'a str>,
     data: Data,
     progress: &'a mut dyn FnMut(Progress),
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// The columns of a table that hold a row's [`Cells`], given where a column is.
+    fn places(&self, place: impl Fn(&str) -> Option<usize>) -> Result<Vec<Option<usize>>, &'a str> {
+        let fields = || self.recipe.fields.iter().map(Field::table_column);
+        let needed = self.recipe.columns.category.iter().map(String::as_str).chain(fields());
+        match needed.clone().find(|column| place(column).is_none()) {
+            Some(missing) => Err(missing),
+            None => Ok(self.columns.iter().copied().chain(fields()).map(place).collect()),
+        }
+    }
+
     /// Takes some rows in; `cells` reads one, if it can be read.
     fn take<'c, T: Sync>(
         &mut self,
@@ -247,7 +266,10 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     });
     let created_at = dates::parse(text(&columns.created_at));
     let id = text(&columns.id).to_owned();
-    let example = Example { id, subject, body, labels, language, created_at };
+    let fields = recipe.fields.iter().zip(cells.iter().skip(names.len()));
+    let fields = fields.filter_map(|(field, cell)| fields::entry(&field.name, cell.as_deref()?));
+    let fields = fields.collect();
+    let example = Example { id, subject, body, fields, labels, language, created_at };
     Ok(Row { example, spelling, category })
 }
 

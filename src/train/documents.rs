@@ -1,5 +1,5 @@
-//! Tickets as features, in two layers: a ticket is a list of units, which are its distinct words
-//! and pairs, and a unit is a list of features: a word's own and those of its n-grams. Sums over
+//! Tickets as features, in two layers: a ticket is a list of units, which are its distinct words,
+//! pairs and fields, and a unit is a list of features: a word's own and those of its n-grams. Sums over
 //! a whole corpus are done a unit at a time, which is some ten times less work than a feature at
 //! a time; the values are those of [`crate::triage::model::table::Table`].
 
@@ -23,10 +23,10 @@ pub struct Documents {
     pub known: Vec<u32>,
 }
 
-/// Words and pairs, each as a list of features.
+/// Words, pairs and fields, each as a list of features.
 #[derive(Default)]
 pub struct Units {
-    /// The word's or pair's own feature; 0 where it has none.
+    /// The word's, pair's or field's own feature; 0 where it has none.
     pub own: Vec<u32>,
     /// For each unit, where its n-grams begin in `grams`; one more for the end.
     gram_starts: Vec<u32>,
@@ -87,7 +87,7 @@ impl Documents {
             known: Vec::with_capacity(of.len()),
         };
         let mut words: Map<u32, (Option<u32>, bool)> = Map::default();
-        let mut pairs: Map<u32, u32> = Map::default();
+        let mut by_id: Map<u32, u32> = Map::default();
         let mut bag: Vec<(u32, f32)> = Vec::new();
         for ticket in of {
             bag.clear();
@@ -105,10 +105,17 @@ impl Documents {
             }
             vocabulary.each_pair(texts, *ticket, |in_subject, first, second| {
                 if let Some(id) = vocabulary.pair_ids.get(&(first, second)) {
-                    let unit = pairs.entry(*id).or_insert_with(|| new.units.push(*id, &[]));
+                    let unit = by_id.entry(*id).or_insert_with(|| new.units.push(*id, &[]));
                     bag.push((*unit, if in_subject { subject_weight } else { 1.0 }));
                 }
             });
+            for number in texts.fields(*ticket) {
+                let id = vocabulary.field_ids[*number as usize];
+                if id != 0 {
+                    let unit = by_id.entry(id).or_insert_with(|| new.units.push(id, &[]));
+                    bag.push((*unit, 1.0));
+                }
+            }
             bag.sort_unstable_by_key(|(unit, _)| *unit);
             for same in bag.chunk_by(|a, b| a.0 == b.0) {
                 new.unit_of.push(same[0].0);

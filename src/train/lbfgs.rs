@@ -71,17 +71,25 @@ pub fn minimise(x: &mut Vec<f32>, limits: Limits, mut f: impl FnMut(&[f32], &mut
             };
         }
         let Some(at) = found else { return };
-        let moved: Vec<f32> = next.iter().zip(x.iter()).map(|(n, x)| n - x).collect();
-        let bent: Vec<f32> = next_gradient.iter().zip(&gradient).map(|(n, g)| n - g).collect();
-        let curvature = dot(&moved, &bent);
-        if curvature > 1e-10 * dot(&bent, &bent) {
-            if steps.len() == MEMORY {
-                steps.remove(0);
-            }
-            steps.push(Step { moved, bent, curvature });
-        }
+        // The old point and its gradient become the step, and the oldest step's vectors the next
+        // ones: each is as large as the model.
+        x.iter_mut().zip(&next).for_each(|(x, n)| *x = n - *x);
+        gradient.iter_mut().zip(&next_gradient).for_each(|(g, n)| *g = n - *g);
         std::mem::swap(x, &mut next);
         std::mem::swap(&mut gradient, &mut next_gradient);
+        let (moved, bent) = (next, next_gradient);
+        let curvature = dot(&moved, &bent);
+        if curvature > 1e-10 * dot(&bent, &bent) {
+            (next, next_gradient) = if steps.len() == MEMORY {
+                let oldest = steps.remove(0);
+                (oldest.moved, oldest.bent)
+            } else {
+                (vec![0.0; x.len()], vec![0.0; x.len()])
+            };
+            steps.push(Step { moved, bent, curvature });
+        } else {
+            (next, next_gradient) = (moved, bent);
+        }
         let gain = value - at;
         value = at;
         idle = if gain <= limits.tolerance * value.abs() { idle + 1 } else { 0 };

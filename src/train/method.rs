@@ -98,6 +98,11 @@ impl Fit {
         Some(self.parameters.as_slice()).filter(|p| !p.is_empty())
     }
 
+    /// What a similar fit starts from, without the weights.
+    pub fn into_start(self) -> Self {
+        Self { weights: Weights::default(), ..self }
+    }
+
     /// The parameters over other features: `from` has for each of them its place in this one, if
     /// any.
     pub fn moved(&self, from: &[Option<u32>]) -> Self {
@@ -147,7 +152,7 @@ impl<'a> Fitter<'a> {
                 Fit::of(Weights { weights, biases: vec![0.0; self.counts.labels.len()] })
             }
             Method::Sharpened { lambda, power } => {
-                self.sharpened(&[lambda], power, start).pop().unwrap_or_default()
+                self.sharpened(&[lambda], power, start, |_, _| ()).unwrap_or_default()
             }
             Method::Mixed { lambda, power, alpha, complement, of_sharpened, of_bayes } => {
                 let bayes = if complement {
@@ -163,18 +168,28 @@ impl<'a> Fitter<'a> {
         }
     }
 
-    /// The sharpened model for each penalty, each started from where the last one ended.
-    pub fn sharpened(&self, lambdas: &[f64], power: f64, start: Option<&Fit>) -> Vec<Fit> {
+    /// The sharpened model for each penalty, each started from where the last one ended. `each` is
+    /// shown every one of them; the last is given back.
+    pub fn sharpened(
+        &self,
+        lambdas: &[f64],
+        power: f64,
+        start: Option<&Fit>,
+        mut each: impl FnMut(f64, &Fit),
+    ) -> Option<Fit> {
         let ratios = self.counts.ratios(RATIO_ALPHA);
         let problem = Problem::new(self.documents, self.of, &self.active, ratios, power as f32);
-        let mut solved: Vec<Fit> = Vec::new();
+        let mut last: Option<Fit> = None;
         for lambda in lambdas {
-            let start = solved.last().or(start).and_then(Fit::start);
+            last = last.map(Fit::into_start);
+            let start = last.as_ref().or(start).and_then(Fit::start);
             let limits = if start.is_some() { WARM } else { COLD };
             let (weights, parameters) = problem.solve(*lambda, start, limits);
-            solved.push(Fit { weights, parameters });
+            let fit = Fit { weights, parameters };
+            each(*lambda, &fit);
+            last = Some(fit);
         }
-        solved
+        last
     }
 
     /// `[label][feature]` turned around; features that do not occur weigh nothing.

@@ -27,14 +27,15 @@ pub mod thresholds;
 pub mod vocabulary;
 pub mod wilson;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::bundle::{Bundle, BundleError, HeldOut};
 use crate::triage::model::Target;
+use crate::triage::text::fields;
 use assemble::{assemble, metrics, probes, split_facts};
 use audit::noise::{Prediction, Suspect, noise_suspects};
 use audit::{Audit, audit};
@@ -42,7 +43,7 @@ use data::{Data, Example, Rejection};
 use documents::Documents;
 use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
-use recipe::{Purpose, Recipe, RecipeError};
+use recipe::{Field, Purpose, Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
@@ -59,7 +60,8 @@ pub enum TrainError {
     #[error("{path}: {source}", path = path.display())]
     Csv { path: PathBuf, source: csv::Error },
     #[error(
-        "{path} has no column `{column}`; name the right one in the recipe's [columns]",
+        "{path} has no column `{column}`; name the right one in the recipe's [columns], or as the \
+         `column` of its [[fields]]",
         path = path.display()
     )]
     NoColumn { path: PathBuf, column: String },
@@ -88,6 +90,12 @@ pub enum TrainError {
         "the scores differ from linfa's ({0}); this is a fault of the program, please report it"
     )]
     Linfa(String),
+}
+
+impl TrainError {
+    fn no_column(path: &Path, column: &str) -> Self {
+        Self::NoColumn { path: path.to_owned(), column: column.to_owned() }
+    }
 }
 
 fn reasons(rejected: &BTreeMap<Rejection, u64>) -> String {
@@ -140,7 +148,7 @@ pub struct TrainReport {
     pub fitted_on: u64,
     pub calibrated_on: u64,
     pub tested_on: u64,
-    /// Words, n-grams and pairs.
+    /// Words, n-grams, pairs and values of fields.
     pub features: usize,
     /// Labels with too few tickets to learn, with their tickets. Those tickets were not used.
     pub too_small: BTreeMap<Target, BTreeMap<String, u64>>,
@@ -233,7 +241,8 @@ pub fn train(
         }
     }
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
-    let warnings = warnings(&choices);
+    let mut warnings = warnings(&choices);
+    warnings.extend(unread(recipe, &vocabulary));
     let category = choices.iter().find(|choice| choice.target == Target::Category);
     let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
@@ -324,6 +333,20 @@ fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
         best_probability: t.probabilities[t.best],
     };
     noise_suspects(examples, &category.held_out.iter().map(prediction).collect::<Vec<_>>())
+}
+
+/// Fields that the model is to read and that tell it nothing.
+fn unread(recipe: &Recipe, vocabulary: &Vocabulary) -> Vec<String> {
+    let read: BTreeSet<&str> =
+        vocabulary.entries.iter().filter_map(|entry| fields::parts(entry)).map(|p| p.0).collect();
+    let unread = recipe.fields.iter().filter(|field| !read.contains(field.name.as_str()));
+    let says = |field: &Field| {
+        format!(
+            "the field {} tells nothing: none of its values is in {} tickets or more",
+            field.name, recipe.features.min_tickets
+        )
+    };
+    unread.map(says).collect()
 }
 
 fn warnings(heads: &[Choice]) -> Vec<String> {

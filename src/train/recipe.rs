@@ -1,11 +1,15 @@
 //! A recipe: how a table of labelled tickets becomes a model.
 
+mod fields;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::triage::model::Target;
+
+pub use fields::Field;
 
 /// All settings of a training run. Every one has a default; a key that is not known is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,9 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Purpose::is_triage")]
     pub purpose: Purpose,
     pub columns: Columns,
+    /// What the model reads beside subject and body; left out of manifests where it is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
     pub labels: Labels,
     pub features: Features,
     pub fit: Fit,
@@ -73,9 +80,9 @@ pub struct Labels {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Features {
-    /// Words, n-grams and pairs at most.
+    /// Words, n-grams, pairs and values of fields at most.
     pub size: usize,
-    /// A word, n-gram or pair is a feature if so many tickets have it.
+    /// A word, n-gram, pair or value of a field is a feature if so many tickets have it.
     pub min_tickets: u32,
     /// How much the n-grams of a word count beside the word itself.
     pub gram_weight: f32,
@@ -151,6 +158,7 @@ impl Default for Recipe {
             about: String::new(),
             purpose: Purpose::default(),
             columns: Columns::default(),
+            fields: Vec::new(),
             labels: Labels::default(),
             features: Features::default(),
             fit: Fit::default(),
@@ -281,6 +289,7 @@ impl Recipe {
             let wanted = "leave it out, or set purpose = \"requests\"";
             return value("columns.other", &self.columns.other, wanted);
         }
+        self.check_fields()?;
         let aliases = &self.labels.aliases;
         let is_wrong = |new: &str| new.is_empty() || new.trim() != new || aliases.contains_key(new);
         if let Some(alias) = aliases.iter().find(|(_, new)| is_wrong(new)) {

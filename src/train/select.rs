@@ -152,19 +152,20 @@ impl Question<'_> {
         if wanted(Kind::Sharpened) {
             let mut sharpened = Vec::new();
             let (first, others) = settings.lambda.split_at(1);
-            let mut starts = Vec::new();
+            let mut start = None;
             for power in POWERS {
                 let method = Method::Sharpened { lambda: first[0], power };
                 let fit = fitter.fit(method, None);
                 sharpened.push(tried(method, &fit));
-                starts.push((power, fit));
+                // Fits are large: only the best one's parameters are needed again.
+                if best(&sharpened) == Some(sharpened.len() - 1) {
+                    start = Some((power, fit.into_start()));
+                }
             }
-            if let Some(at) = best(&sharpened) {
-                let (power, fit) = &starts[at];
-                let solved = fitter.sharpened(others, *power, Some(fit));
-                let method = |lambda: &f64| Method::Sharpened { lambda: *lambda, power: *power };
-                let solved = others.iter().map(method).zip(&solved);
-                sharpened.extend(solved.map(|(method, fit)| tried(method, fit)));
+            if let Some((power, fit)) = start {
+                fitter.sharpened(others, power, Some(&fit), |lambda, fit| {
+                    sharpened.push(tried(Method::Sharpened { lambda, power }, fit));
+                });
             }
             let pair = best(&sharpened).zip(bayes);
             let mixed = pair.map(|(s, b)| mixtures(&sharpened[s], &candidates[b]));
@@ -261,8 +262,7 @@ fn compare_with_linfa(
     features.sort_unstable();
     features.dedup();
     let fail = |e: String| TrainError::Linfa(e);
-    let fitted = fitter.counts.fit(alpha);
-    let linfa = fitted.to_linfa(&features).map_err(|e| fail(e.to_string()))?;
+    let linfa = fitter.counts.fit(alpha).to_linfa(&features).map_err(|e| fail(e.to_string()))?;
     let mut rows = Array2::zeros((tickets.len(), features.len()));
     for (ticket, mut row) in tickets.iter().zip(rows.rows_mut()) {
         for (id, value) in ticket {

@@ -124,6 +124,7 @@ impl<'a> Problem<'a> {
         }
         let mut buffers = Buffers::new(self);
         minimise(&mut x, limits, |x, g| self.loss(x, &scaled, g, &mut buffers));
+        drop(buffers);
         let mut weights: Vec<f32> = x.iter().zip(&scaled.factors).map(|(x, f)| x * f).collect();
         let biases = weights.split_off(self.documents.features * self.labels);
         let weights = Weights { weights, biases: biases.into_iter().map(f64::from).collect() };

@@ -122,7 +122,7 @@ pub fn predict(
     let Some(head) = model.head(Target::Category) else { return Vec::new() };
     let mut scratch = Scratch::default();
     let one = |example: &Example| {
-        let judgement = model.judge(&mut scratch, &example.subject, &example.body);
+        let judgement = model.judge(&mut scratch, &example.text());
         each();
         let proposal = Proposal::of(model, &judgement, Target::Category)?;
         let at_the_floor = Proposal { threshold: policy.min_confidence, ..proposal };

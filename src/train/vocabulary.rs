@@ -1,5 +1,5 @@
-//! The vocabulary: the words, n-grams and pairs of neighbours that are frequent enough to learn
-//! from, counted on the tickets that are fitted on.
+//! The vocabulary: the words, n-grams, pairs of neighbours and values of fields that are frequent
+//! enough to learn from, counted on the tickets that are fitted on.
 
 use super::recipe;
 use super::texts::{BREAK, Map, Texts};
@@ -21,6 +21,8 @@ pub struct Vocabulary {
     pub pair_ids: Map<(u32, u32), u32>,
     /// By n-gram: its id.
     pub gram_ids: Map<Box<str>, u32>,
+    /// By number of an entry of the [`Texts`]: its id, 0 where it is not in the vocabulary.
+    pub field_ids: Vec<u32>,
 }
 
 /// Chooses the vocabulary from the tickets `of` the texts. The same tickets, in whatever order,
@@ -31,8 +33,9 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
     let read_as = shapes(&mut words, &frequency, settings.min_tickets);
     let frequency = tickets_with(texts, of, words.len(), Some(&read_as));
 
-    let [word_limit, gram_limit, pair_limit] = shares(settings.size);
     let min = settings.min_tickets;
+    let fields = fields(texts, of, min, settings.size / 8);
+    let [word_limit, gram_limit, pair_limit] = shares(settings.size - fields.len());
     let known = words.iter().zip(&frequency).enumerate();
     let known = known.filter(|(_, (_, n))| **n >= min).map(|(i, (word, n))| (&**word, i, *n));
     let chosen = most_frequent(known.collect(), word_limit);
@@ -45,6 +48,7 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
         words: Vec::new(),
         pair_ids: Map::default(),
         gram_ids: Map::default(),
+        field_ids: vec![0; texts.entries.len()],
     };
     for (word, i, n) in chosen {
         new.word_ids[i] = new.entries.len() as u32;
@@ -61,6 +65,10 @@ pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabu
         new.pair_ids.insert((first, second), new.entries.len() as u32);
         let pair = format!("{} {}", new.entries[first as usize], new.entries[second as usize]);
         new.push(pair, rarity(n, tickets));
+    }
+    for (entry, i, n) in fields {
+        new.field_ids[i] = new.entries.len() as u32;
+        new.push(entry.to_owned(), rarity(n, tickets));
     }
     new.words = words;
     new
@@ -154,6 +162,22 @@ fn grams(words: &[Box<str>], frequency: &[u32]) -> Map<Box<str>, u32> {
     counts
 }
 
+/// Fields with their values, their numbers and their tickets, in byte order.
+fn fields<'t>(
+    texts: &'t Texts,
+    of: &[usize],
+    min: u32,
+    limit: usize,
+) -> Vec<(&'t str, usize, u32)> {
+    let mut counts = vec![0; texts.entries.len()];
+    of.iter().flat_map(|i| texts.fields(*i)).for_each(|number| counts[*number as usize] += 1);
+    let known = texts.entries.iter().zip(counts).enumerate().filter(|(_, (_, n))| *n >= min);
+    let known = known.map(|(i, (entry, n))| (&**entry, i, n));
+    let mut kept = most_frequent(known.collect(), limit);
+    kept.sort_unstable();
+    kept
+}
+
 /// Pairs of neighbouring words of the vocabulary by their ids, with their tickets, the most
 /// frequent first.
 fn pairs(
@@ -216,6 +240,7 @@ mod tests {
             id: String::new(),
             subject: "hi".to_owned(),
             body: (*body).to_owned(),
+            fields: vec![],
             labels: [const { None }; 4],
             language: Language::En,
             created_at: None,

@@ -1,4 +1,4 @@
-//! What would have changed an answer: words without which the model says something else.
+//! What would have changed an answer: words and fields without which the model says something else.
 //!
 //! Nothing is estimated. The model is asked again about the ticket without some words, so that
 //! the ticket's new length, pairs that fall away or come about, and a third category that gets
@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 
 use super::model::{Explanation, Model, Scratch, Target};
+use super::text::Text;
+use super::text::fields::{is_shown, shown};
 use super::text::lexicon::shape;
 use super::text::redact::redact;
 use super::text::tokens::Words;
@@ -19,7 +21,7 @@ const STRUCK: usize = 12;
 /// What the model says of a ticket without some of its words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The words, in the order in which they were found. If the answer is another one, none of
+    /// The words, fields among them, in the order in which they were found. If the answer is another one, none of
     /// them can be put back without the old answer.
     pub without: Vec<String>,
     /// The category then; the same as before where that many words did not change it.
@@ -33,15 +35,18 @@ pub struct Change {
 /// smallest, then the next, until another category is ahead; then those are put back that are not
 /// needed. So one word is found wherever one is enough; where it takes more, there may be another
 /// set that is as good. None where the model has one category or fewer.
-pub fn change(model: &Model, scratch: &mut Scratch, subject: &str, body: &str) -> Option<Change> {
-    let judgement = model.explain_all(scratch, subject, body);
+pub fn change(model: &Model, scratch: &mut Scratch, text: &Text<'_>) -> Option<Change> {
+    let judgement = model.explain_all(scratch, text);
     let best = judgement.head(Target::Category).filter(|head| head.runner_up.is_some())?.best;
-    let texts = [redact(subject).0, redact(body).0];
+    let texts = [redact(text.subject).0, redact(text.body).0];
     let listed: HashSet<&str> =
         judgement.explanation.words.iter().map(|w| w.word.as_str()).collect();
     let mut ask = |without: &[&str]| {
         let [subject, body] = [&texts[0], &texts[1]].map(|text| strike(text, without, &listed));
-        Asked::new(model, scratch, best, &subject, &body)
+        let left = |entry: &&String| !without.contains(&shown(entry).as_str());
+        let fields: Vec<String> = text.fields.iter().filter(left).cloned().collect();
+        let text = Text { subject: &subject, body: &body, fields: &fields };
+        Asked::new(model, scratch, best, &text)
     };
     let candidates = candidates(&judgement.explanation);
     let mut struck: Vec<&str> = Vec::new();
@@ -77,14 +82,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(
-        model: &Model,
-        scratch: &mut Scratch,
-        first: usize,
-        subject: &str,
-        body: &str,
-    ) -> Option<Self> {
-        let judgement = model.judge(scratch, subject, body);
+    fn new(model: &Model, scratch: &mut Scratch, first: usize, text: &Text<'_>) -> Option<Self> {
+        let judgement = model.judge(scratch, text);
         let head = judgement.head(Target::Category)?;
         let log = |i: usize| head.probabilities.get(i).copied().unwrap_or(0.0).ln();
         let next = if head.best == first { head.runner_up? } else { head.best };
@@ -92,10 +91,11 @@ impl Asked {
     }
 }
 
-/// The words that speak for the answer with the pairs that they are in, the weightiest first.
+/// The words that speak for the answer with the pairs that they are in, and the fields, the
+/// weightiest first.
 fn candidates(explanation: &Explanation) -> Vec<&str> {
     let (pairs, words): (Vec<_>, Vec<_>) =
-        explanation.words.iter().partition(|w| w.word.contains(' '));
+        explanation.words.iter().partition(|w| w.word.contains(' ') && !is_shown(&w.word));
     let pull = |word: &str| -> f64 {
         let is_in = |pair: &str| pair.split(' ').any(|part| part == word);
         pairs.iter().filter(|pair| is_in(&pair.word)).map(|pair| pair.weight).sum()
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn found(model: &Model, body: &str) -> Change {
-        change(model, &mut Scratch::default(), "", body).unwrap()
+        change(model, &mut Scratch::default(), &Text::new("", body)).unwrap()
     }
 
     const WORDS: [(&str, f32); 5] =
@@ -178,7 +178,7 @@ mod tests {
         let change = found(&model(&WORDS, 0.0), "VPN printer");
         assert_eq!((change.without, change.label.as_str()), (vec!["vpn".to_owned()], "Printing"));
         // What the model says of the rest.
-        let rest = model(&WORDS, 0.0).judge(&mut Scratch::default(), "", "printer");
+        let rest = model(&WORDS, 0.0).judge(&mut Scratch::default(), &Text::new("", "printer"));
         assert_eq!(change.confidence, rest.head(Target::Category).unwrap().confidence());
     }
 
@@ -193,7 +193,7 @@ mod tests {
             let others: Vec<&str> =
                 change.without.iter().filter(|w| *w != word).map(String::as_str).collect();
             let text = strike(text, &others, &HashSet::new());
-            let judged = model.judge(&mut Scratch::default(), "", &text);
+            let judged = model.judge(&mut Scratch::default(), &Text::new("", &text));
             assert_eq!(judged.head(Target::Category).unwrap().best, 0, "without {others:?}");
         }
     }
@@ -202,6 +202,19 @@ mod tests {
     fn where_nothing_helps_it_says_so() {
         let change = found(&model(&WORDS, 5.0), "vpn gateway slow");
         assert_eq!((change.without.len(), change.label.as_str()), (3, "Network"));
+    }
+
+    #[test]
+    fn a_field_is_taken_out_whole() {
+        let words = [("printer", -1.5), ("vpn", 0.5), ("@site=vpn hall", 2.0)];
+        let (model, fields) = (model(&words, 0.0), ["@site=vpn hall".to_owned()]);
+        let text = Text { subject: "", body: "vpn printer", fields: &fields };
+        let change = change(&model, &mut Scratch::default(), &text).unwrap();
+        assert_eq!(change.without, ["site: vpn hall"]);
+        let rest = model.judge(&mut Scratch::default(), &Text::new("", "vpn printer"));
+        let judged = rest.head(Target::Category).unwrap();
+        assert_eq!((change.label.as_str(), judged.best), ("Printing", 1));
+        assert_eq!(change.confidence, judged.confidence());
     }
 
     #[test]

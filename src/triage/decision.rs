@@ -128,7 +128,8 @@ pub struct Priority<'a> {
 /// A word's share in the decision.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Word {
-    /// As it stands in the text, in lower case, personal data masked.
+    /// As it stands in the text, in lower case, personal data masked. A field of the ticket that
+    /// the model reads stands with its value, such as `department: sales`.
     pub word: String,
     /// Calibrated log-odds that all its occurrences add for the category against the runner-up.
     pub weight: Rounded,

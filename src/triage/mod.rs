@@ -22,6 +22,7 @@ use model::{Model, Scratch, Target};
 use playbooks::Playbooks;
 use policy::{Policy, Table};
 use priority::{Mapping, Proposal};
+use text::{Text, fields};
 use ticket::Ticket;
 
 /// A model and a policy that fit each other.
@@ -108,7 +109,9 @@ impl Triage {
 
     /// Decides one ticket. `scratch` holds buffers between calls and never changes the outcome.
     pub fn decide<'a>(&'a self, scratch: &mut Scratch, ticket: &'a Ticket<'_>) -> Decision<'a> {
-        let judgement = self.model.judge(scratch, &ticket.subject, &ticket.body);
+        let fields = fields::read(self.model.fields(), &ticket.original);
+        let text = Text { subject: &ticket.subject, body: &ticket.body, fields: &fields };
+        let judgement = self.model.judge(scratch, &text);
         let none = Proposal { best: 0, confidence: 0.0, threshold: 1.0, runner_up: None };
         let proposal = Proposal::of(&self.model, &judgement, Target::Category)
             .map_or(none, |p| Proposal { threshold: self.thresholds[p.best], ..p });

@@ -1,4 +1,4 @@
-//! The model: a calibrated sum over a ticket's words, their n-grams and pairs of neighbours.
+//! The model: a calibrated sum over a ticket's words, their n-grams, pairs of neighbours and fields.
 //!
 //! A label's score is its bias plus, for each feature of the ticket, the feature's value
 //! ([`table::Table`]) by its weight in that label. How the weights were learnt, by naive Bayes,
@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::Text;
 use super::text::bag::Bag;
+use super::text::fields::Source;
 use super::text::language::{Language, Letters};
 use super::text::lexicon::Lexicon;
 use super::text::redact::{MaskCounts, redact};
@@ -22,7 +24,6 @@ use super::text::window;
 use table::{Sums, Table};
 
 pub use calibration::{Calibration, Calibrations};
-use explain::Part;
 pub use explain::{Explanation, SHOWN, WordWeight};
 
 /// What a head tells about a ticket.
@@ -131,6 +132,7 @@ pub struct Model {
     pub version: String,
     lexicon: Lexicon,
     subject_weight: f32,
+    fields: Vec<Source>,
     heads: Vec<Head>,
     /// For each target, its place in `heads` and its first column.
     places: [Option<(usize, usize)>; 4],
@@ -214,7 +216,8 @@ impl Model {
             columns += head.labels.len();
         }
         let table = Table::new(&lexicon, columns, &scales, &weights)?;
-        Ok(Self { id, version, lexicon, subject_weight, heads, places, columns, table })
+        let fields = Vec::new();
+        Ok(Self { id, version, lexicon, subject_weight, fields, heads, places, columns, table })
     }
 
     pub fn head(&self, target: Target) -> Option<&Head> {
@@ -230,9 +233,19 @@ impl Model {
         &self.lexicon
     }
 
+    /// The same, with the fields that it reads of a ticket beside subject and body.
+    #[must_use]
+    pub fn with_fields(self, fields: Vec<Source>) -> Self {
+        Self { fields, ..self }
+    }
+
+    pub fn fields(&self) -> &[Source] {
+        &self.fields
+    }
+
     /// What the model says about a ticket. Same model and same text, same judgement, to the bit.
-    pub fn judge(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Judgement {
-        let (masks, language) = self.read(scratch, subject, body);
+    pub fn judge(&self, scratch: &mut Scratch, text: &Text<'_>) -> Judgement {
+        let (masks, language) = self.read(scratch, text);
         self.score(scratch);
         let heads = self.probabilities(scratch, language);
         let explanation = self.explain(scratch, &heads, language, Some(SHOWN));
@@ -248,15 +261,15 @@ impl Model {
     }
 
     /// As [`Self::judge`], but the explanation lists every word.
-    pub fn explain_all(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Judgement {
-        let mut judgement = self.judge(scratch, subject, body);
+    pub fn explain_all(&self, scratch: &mut Scratch, text: &Text<'_>) -> Judgement {
+        let mut judgement = self.judge(scratch, text);
         judgement.explanation = self.explain(scratch, &judgement.heads, judgement.language, None);
         judgement
     }
 
     /// Uncalibrated scores of a ticket, one for each column: for tests.
-    pub fn scores(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Vec<f64> {
-        self.read(scratch, subject, body);
+    pub fn scores(&self, scratch: &mut Scratch, text: &Text<'_>) -> Vec<f64> {
+        self.read(scratch, text);
         self.score(scratch);
         let biases = self.heads.iter().flat_map(|h| &h.bias);
         let sums = &scratch.sums;
@@ -264,13 +277,13 @@ impl Model {
         biases.enumerate().map(score).collect()
     }
 
-    /// First step of [`Self::judge`]: the ticket's redacted words into the scratch.
-    pub fn read(&self, scratch: &mut Scratch, subject: &str, body: &str) -> (MaskCounts, Language) {
+    /// First step of [`Self::judge`]: the ticket's redacted words and its fields into the scratch.
+    pub fn read(&self, scratch: &mut Scratch, text: &Text<'_>) -> (MaskCounts, Language) {
         let bag = &mut scratch.bag;
         bag.clear();
         let mut masks = MaskCounts::default();
         let mut letters = Letters::default();
-        for (text, weight) in [(subject, self.subject_weight), (body, 1.0)] {
+        for (text, weight) in [(text.subject, self.subject_weight), (text.body, 1.0)] {
             let (text, found) = redact(text);
             masks = masks.plus(found);
             let (head, tail) = window(&text);
@@ -279,6 +292,7 @@ impl Model {
                 bag.add(&self.lexicon, part, weight);
             }
         }
+        text.fields.iter().for_each(|entry| bag.add_field(&self.lexicon, entry));
         (masks, letters.language())
     }
 
@@ -305,51 +319,6 @@ impl Model {
             head.calibration.of(language).probabilities(&mut scores, known);
             Some(HeadJudgement { probabilities: scores, best, runner_up })
         })
-    }
-
-    /// Last step: why the best category beat the runner-up; the `shown` weightiest words and
-    /// pairs, or all.
-    pub fn explain(
-        &self,
-        scratch: &Scratch,
-        heads: &[Option<HeadJudgement>; 4],
-        language: Language,
-        shown: Option<usize>,
-    ) -> Explanation {
-        let judged = heads[Target::Category as usize].as_ref();
-        let place = self.places[Target::Category as usize];
-        let (Some(judged), Some((i, first))) = (judged, place) else {
-            return Explanation::default();
-        };
-        let Some(runner_up) = judged.runner_up else { return Explanation::default() };
-        let (head, bag, sums) = (&self.heads[i], &scratch.bag, &scratch.sums);
-        let scale = head.calibration.of(language).scale(bag.occurrences() - bag.unknown());
-        let by = sums.inverse_length * scale;
-        let (best, second) = (first + judged.best, first + runner_up);
-        let words = bag.words();
-        let says_nothing = |place: usize| {
-            words.get(place).is_some_and(|w| w.id.is_none() && bag.grams(w).is_empty())
-        };
-        let leads = self.table.leads(sums, best, second).into_iter().enumerate();
-        let parts = leads
-            .filter(|(place, lead)| *lead != 0.0 || !says_nothing(*place))
-            .map(|(place, lead)| Part { place, weight: lead * by });
-        let text = |word: u32| bag.text(&self.lexicon, &words[word as usize]);
-        let listed = |part: Part| match words.get(part.place) {
-            Some(word) => WordWeight {
-                word: text(part.place as u32).to_owned(),
-                weight: part.weight,
-                count: word.count,
-            },
-            None => {
-                let pair = &bag.pairs()[part.place - words.len()];
-                let word = format!("{} {}", text(pair.words.0), text(pair.words.1));
-                WordWeight { word, weight: part.weight, count: pair.count }
-            }
-        };
-        let prior = (head.bias[judged.best] - head.bias[runner_up]) * scale;
-        let lead = f64::from(sums.score(best)) - f64::from(sums.score(second));
-        Explanation::new(parts, prior, prior + lead * by, shown, listed)
     }
 }
 

@@ -9,6 +9,7 @@ use super::decision::{KnownRequest, RecognisedBy, Rounded};
 use super::model::Scratch;
 use super::policy::Pattern;
 use super::requests::{self, Doubt, Requests};
+use super::text::{Text, fields};
 use super::ticket::Ticket;
 use crate::playbook::{Facts, Known, Library, MatchedBy, Mode, Playbook, Standing, TicketView};
 use crate::resolve::guard::Guard;
@@ -42,11 +43,14 @@ impl Playbooks {
         ticket: &Ticket<'_>,
         facts: &Facts<'_>,
     ) -> Option<KnownRequest<'_>> {
-        let judged =
-            self.requests.as_ref().map(|r| r.known(scratch, &ticket.subject, &ticket.body));
-        let known = judged.as_ref().and_then(proposed);
         // It was read as JSON before, so this cannot fail.
         let json: Value = serde_json::from_str(&ticket.original).ok()?;
+        let judged = self.requests.as_ref().map(|requests| {
+            let fields = fields::entries(requests.model().fields(), &json);
+            let text = Text { subject: &ticket.subject, body: &ticket.body, fields: &fields };
+            requests.known(scratch, &text)
+        });
+        let known = judged.as_ref().and_then(proposed);
         let view = TicketView::new(ticket, &json);
         // How long it lies there is asked when it is acted on: there is no clock here.
         let created = json.get("created_at").and_then(Value::as_str);

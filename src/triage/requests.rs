@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::model::{HeadJudgement, Judgement, Model, Scratch, Target};
+use super::text::Text;
 
 /// The label of what is no known request.
 pub const OTHER: &str = "other";
@@ -130,8 +131,8 @@ impl Requests {
 
     /// What a ticket asks for. Same model, limits and text, same answer. `scratch` holds buffers
     /// between calls and never changes it.
-    pub fn known(&self, scratch: &mut Scratch, subject: &str, body: &str) -> Known {
-        let judgement = self.model.judge(scratch, subject, body);
+    pub fn known(&self, scratch: &mut Scratch, text: &Text<'_>) -> Known {
+        let judgement = self.model.judge(scratch, text);
         let none = HeadJudgement { probabilities: Vec::new(), best: 0, runner_up: None };
         self.answer(&judgement, judgement.head(Target::Category).unwrap_or(&none))
     }

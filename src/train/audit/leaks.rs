@@ -1,5 +1,5 @@
 //! Words that give the label away: a queue's name in the text, a number of the form that the
-//! ticket came in by. A model that reads them is right in the test and lost in use.
+//! ticket came in by, the value of a field that somebody filled in who knew the answer. A model that reads them is right in the test and lost in use.
 //!
 //! A suspect is in many tickets, nearly all of one label, and in a good part of that label's
 //! tickets; and it either looks like no word of a person, or explains nearly the whole label.
@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::EXCERPT;
 use crate::train::data::Example;
 use crate::triage::model::Target;
+use crate::triage::text::fields::{FIELD, shown};
 
 /// A suspect is in so many tickets or more,
 const TICKETS: u64 = 20;
@@ -40,6 +41,8 @@ pub enum Reason {
     Code,
     /// Nearly every ticket of the label has it.
     NearlyAll,
+    /// It is the value of a field that the recipe reads.
+    Field,
 }
 
 impl Reason {
@@ -49,14 +52,15 @@ impl Reason {
             Self::Label => "is part of the label's name",
             Self::Code => "looks like a code",
             Self::NearlyAll => "is in nearly all of its tickets",
+            Self::Field => "is a field: was it filled in before anybody had looked?",
         }
     }
 }
 
-/// A word, or a whole subject, that gives its label away.
+/// A word, a whole subject, or the value of a field, that gives its label away.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Leak {
-    /// Redacted, in lower case, cut to 120 characters.
+    /// Redacted, in lower case, cut to 120 characters; a field as `department: sales`.
     pub word: String,
     pub label: String,
     /// Tickets that have it.
@@ -184,17 +188,19 @@ fn leak(token: &str, by_label: &[u64], names: &[&str], tickets: &[Vec<usize>]) -
         return None;
     }
     let why = reason(token, names[label], coverage)?;
-    let word = token.trim_start_matches(WHOLE).chars().take(EXCERPT).collect();
+    let word = shown(token).trim_start_matches(WHOLE).chars().take(EXCERPT).collect();
     Some(Leak { word, label: names[label].to_owned(), tickets: all, share, coverage, why })
 }
 
-/// The subject, and every run of other than blanks in subject and body without the punctuation
-/// around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
+/// The subject, the fields, and every run of other than blanks in subject and body without the
+/// punctuation around it, in lower case: `[queue=NET_01]` is `queue=net_01`.
 fn each_token(example: &Example, mut each: impl FnMut(&str)) {
     let subject = example.subject.trim();
     if !subject.is_empty() {
         each(&format!("{WHOLE}{}", subject.to_lowercase()));
     }
+    // Their mark tells them from all other tokens, which begin with a letter or a digit.
+    example.fields.iter().for_each(|entry| each(entry));
     let mut buffer = String::new();
     for chunk in [&example.subject, &example.body].iter().flat_map(|t| t.split_ascii_whitespace()) {
         if chunk.is_ascii() {
@@ -223,6 +229,9 @@ fn each_token(example: &Example, mut each: impl FnMut(&str)) {
 fn reason(word: &str, label: &str, coverage: f64) -> Option<Reason> {
     if word.starts_with(WHOLE) {
         return Some(Reason::Subject);
+    }
+    if word.starts_with(FIELD) {
+        return Some(Reason::Field);
     }
     let label = label.to_lowercase();
     let mut parts = label.split(|c: char| !c.is_alphanumeric());
@@ -262,6 +271,21 @@ mod tests {
         assert!(found.is_sorted_by(|a, b| a.coverage >= b.coverage) && found.len() <= SHOWN);
         let queue = found.iter().find(|l| l.word == "queue=net_01").unwrap();
         assert!((queue.share - 1.0).abs() < 1e-9 && (0.5..0.8).contains(&queue.coverage));
+    }
+
+    #[test]
+    fn a_field_that_was_filled_in_too_late_is_found() {
+        let mut examples = clean(400);
+        for (i, example) in examples.iter_mut().enumerate() {
+            let group = match example.label(Target::Category) {
+                Some("Mail") if i % 2 == 0 => "mail team",
+                _ => "service desk",
+            };
+            example.fields.push(format!("@group={group}"));
+        }
+        let found = leaks(&examples);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].word.as_str(), found[0].why), ("group: mail team", Reason::Field));
     }
 
     #[test]

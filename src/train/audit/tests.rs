@@ -12,6 +12,7 @@ pub(in crate::train) fn example(i: usize, body: &str, label: &str) -> Example {
         id: i.to_string(),
         subject: String::new(),
         body: body.to_owned(),
+        fields: vec![],
         labels: [Some(Arc::from(label)), None, None, None],
         language: Language::En,
         created_at: None,

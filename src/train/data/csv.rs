@@ -23,10 +23,8 @@ pub(super) fn read(
     let place = |column: &str| {
         headers.iter().position(|h| h.trim_start_matches('\u{feff}').trim() == column)
     };
-    if let Some(missing) = reading.recipe.columns.category.iter().find(|c| place(c).is_none()) {
-        return Err(TrainError::NoColumn { path: path.to_owned(), column: missing.clone() });
-    }
-    let places: Vec<Option<usize>> = reading.columns.iter().map(|c| place(c)).collect();
+    let missing = |column: &str| TrainError::no_column(path, column);
+    let places = reading.places(place).map_err(missing)?;
     let mut records = reader.into_records();
     loop {
         let mut block: Vec<Option<StringRecord>> = Vec::with_capacity(BLOCK);

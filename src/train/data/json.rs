@@ -8,6 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{Cells, Reading};
+use crate::train::recipe::Field;
+use crate::triage::text::fields;
 
 /// Bytes that are read before their rows are taken in.
 const BLOCK: u64 = 1 << 20;
@@ -15,6 +17,10 @@ const BLOCK: u64 = 1 << 20;
 pub(super) fn read(source: impl Read, reading: &mut Reading<'_>) -> std::io::Result<()> {
     let mut source = BufReader::with_capacity(1 << 16, source);
     let columns = reading.columns.clone();
+    let wanted = Wanted {
+        columns: &columns,
+        fields: reading.recipe.fields.iter().map(Field::place).collect(),
+    };
     let mut block = Vec::new();
     loop {
         block.clear();
@@ -29,22 +35,26 @@ pub(super) fn read(source: impl Read, reading: &mut Reading<'_>) -> std::io::Res
             line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
         });
         let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
-        reading.take(&lines, |line| cells(line, &columns));
+        reading.take(&lines, |line| cells(line, &wanted));
     }
 }
 
-/// What an object has under the keys `columns`; nothing for what is no object.
-fn cells<'a>(line: &'a [u8], columns: &[&str]) -> Option<Cells<'a>> {
+/// What an object has of all that is wanted; nothing for what is no object.
+fn cells<'a>(line: &'a [u8], wanted: &Wanted<'_>) -> Option<Cells<'a>> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    let cells = Wanted(columns).deserialize(&mut json).ok()?;
+    let cells = wanted.deserialize(&mut json).ok()?;
     json.end().ok()?;
     Some(cells)
 }
 
-/// Reads the values of these keys and skips all others.
-struct Wanted<'c>(&'c [&'c str]);
+/// Reads the values of these keys and at these places, and skips all others.
+struct Wanted<'c> {
+    columns: &'c [&'c str],
+    /// Keys, and pointers into what is there.
+    fields: Vec<(String, &'c str)>,
+}
 
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+impl<'de> DeserializeSeed<'de> for &Wanted<'_> {
     type Value = Cells<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, row: D) -> Result<Self::Value, D::Error> {
@@ -52,7 +62,7 @@ impl<'de> DeserializeSeed<'de> for Wanted<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Wanted<'_> {
+impl<'de> Visitor<'de> for &Wanted<'_> {
     type Value = Cells<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,11 +70,21 @@ impl<'de> Visitor<'de> for Wanted<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut row: M) -> Result<Self::Value, M::Error> {
-        let mut cells = vec![None; self.0.len()];
+        let (columns, fields) = (self.columns.len(), self.fields.iter());
+        let mut cells = vec![None; columns + self.fields.len()];
         while let Some(Key(key)) = row.next_key()? {
-            match self.0.iter().position(|column| *column == key) {
-                Some(place) => cells[place] = text(row.next_value()?),
-                None => drop(row.next_value::<IgnoredAny>()?),
+            let column = self.columns.iter().position(|column| *column == key);
+            let below = fields.clone().zip(columns..).filter(|((first, _), _)| *first == key);
+            if column.is_none() && below.clone().next().is_none() {
+                row.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value: Value = row.next_value()?;
+            for ((_, rest), place) in below {
+                cells[place] = value.pointer(rest).cloned().and_then(text);
+            }
+            if let Some(place) = column {
+                cells[place] = text(value);
             }
         }
         Ok(cells)
@@ -75,11 +95,6 @@ impl<'de> Visitor<'de> for Wanted<'_> {
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Strings as they are, numbers and booleans as they are written; anything else is no text.
 fn text(value: Value) -> Option<Cow<'static, str>> {
-    match value {
-        Value::String(text) => Some(text.into()),
-        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
+    fields::value(value).map(Cow::Owned)
 }

@@ -37,10 +37,8 @@ pub(super) fn read(
     let schema = reader.metadata().file_metadata().schema_descr();
     let place =
         |column: &str| schema.columns().iter().position(|c| is_flat(c) && c.name() == column);
-    if let Some(missing) = reading.recipe.columns.category.iter().find(|c| place(c).is_none()) {
-        return Err(TrainError::NoColumn { path: path.to_owned(), column: missing.clone() });
-    }
-    let places: Vec<Option<usize>> = reading.columns.iter().map(|c| place(c)).collect();
+    let missing = |column: &str| TrainError::no_column(path, column);
+    let places = reading.places(place).map_err(missing)?;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(damaged)?;
         rows(&*group, schema, &places, reading).map_err(damaged)?;

@@ -23,6 +23,27 @@ fn json_lines_and_csv_give_the_same_examples() {
 }
 
 #[test]
+fn fields_are_read_where_they_stand() {
+    let recipe = "[[fields]]\nname = \"dept\"\nfrom = \"/by/dept\"
+        [[fields]]\nname = \"site\"\nfrom = \"/by/sites/1\"
+        [[fields]]\nname = \"via\"\nfrom = \"/subject\"
+        [[fields]]\nname = \"level\"\nfrom = \"/custom/level\"\ncolumn = \"Level\"";
+    let rows = [
+        r#"{"subject": "VPN", "category": "A", "by": {"dept": "HR", "sites": ["x", "Seoul  2"]}, "Level": 2}"#,
+        r#"{"subject": "VPN", "category": "A", "by": ["HR"], "custom": {"level": 2}}"#,
+        r#"{"by": {"dept": 1.5}, "subject": "VPN", "by": {"dept": false}, "category": "A"}"#,
+    ];
+    let data = read_text("x.jsonl", &rows.join("\n"), recipe).unwrap();
+    let fields: Vec<_> = data.examples.iter().map(|e| e.fields.join(" ")).collect();
+    let first = "@dept=hr @site=seoul 2 @via=vpn @level=2";
+    assert_eq!(fields, [first, "@via=vpn", "@dept=false @via=vpn"]);
+    let csv = "subject,category,dept,site,via,Level\nVPN,A,HR,Seoul  2,VPN,2\n";
+    assert_eq!(read_text("x.csv", csv, recipe).unwrap().examples[0].fields.join(" "), first);
+    let error = read_text("x.csv", "subject,category,dept,site,via\n", recipe).unwrap_err();
+    assert!(matches!(&error, TrainError::NoColumn { column, .. } if column == "Level"), "{error}");
+}
+
+#[test]
 fn bad_rows_are_counted_by_reason() {
     let rows = [
         r#"{"body": "fine", "category": "A"}"#,

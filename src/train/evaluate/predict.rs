@@ -77,7 +77,7 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
     };
     let mut heads = Target::ALL.map(empty);
     for (ticket, example) in examples.iter().enumerate() {
-        let judgement = model.judge(&mut scratch, &example.subject, &example.body);
+        let judgement = model.judge(&mut scratch, &example.text());
         words += u64::from(judgement.words);
         unknown += u64::from(judgement.unknown);
         for found in heads.iter_mut().flatten() {

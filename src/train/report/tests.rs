@@ -38,6 +38,7 @@ fn example(id: &str, text: &str) -> Example {
         id: id.to_owned(),
         subject: text.to_owned(),
         body: "body".to_owned(),
+        fields: vec![],
         labels: [None, None, None, None],
         language: Language::En,
         created_at: None,

@@ -30,7 +30,7 @@ pub fn top_words(model: &Model, examples: &[Example]) -> Vec<LabelWords> {
     labels.resize_with(head.labels.len(), Default::default);
     let step = examples.len().div_ceil(TICKETS).max(1);
     for example in examples.iter().step_by(step) {
-        let judgement = model.explain_all(&mut scratch, &example.subject, &example.body);
+        let judgement = model.explain_all(&mut scratch, &example.text());
         let best = judgement.head(Target::Category).map(|judged| judged.best);
         let right =
             best.filter(|i| head.labels.get(*i).map(|l| &**l) == example.label(Target::Category));
@@ -68,6 +68,7 @@ mod tests {
     use super::*;
     use crate::bundle::tests::bundle;
     use crate::train::audit::tests::example;
+    use crate::triage::text::Text;
 
     #[test]
     fn a_label_goes_by_what_its_tickets_say() {
@@ -84,7 +85,7 @@ mod tests {
         let mean: f64 = texts[..3]
             .iter()
             .map(|text| {
-                let judged = model.explain_all(&mut Scratch::default(), "", text);
+                let judged = model.explain_all(&mut Scratch::default(), &Text::new("", text));
                 judged.explanation.words.iter().find(|w| w.word == "vpn").unwrap().weight
             })
             .sum::<f64>()

@@ -30,6 +30,7 @@ fn documents() -> (Documents, Vec<(usize, usize)>) {
         id: String::new(),
         subject: String::new(),
         body: (*body).to_owned(),
+        fields: vec![],
         labels: [const { None }; 4],
         language: Language::En,
         created_at: None,

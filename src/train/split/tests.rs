@@ -11,6 +11,7 @@ fn example(i: usize, label: &str, created_at: Option<i64>) -> Example {
         id: i.to_string(),
         subject: String::new(),
         body: format!("text {i}"),
+        fields: vec![],
         labels: [Some(Arc::from(label)), None, None, None],
         language: Language::En,
         created_at,

@@ -8,12 +8,12 @@ use crate::triage::text::lexicon::{Lexicon, Marked};
 
 /// One row for each entry of the vocabulary.
 ///
-/// A ticket's features are the words in it, the n-grams of those words and the pairs of
-/// neighbours. A word that occurs with weight `t` counts `g = 1 + ln t`. It brings its own
+/// A ticket's features are the words in it, the n-grams of those words, the pairs of
+/// neighbours and the values of fields. A word that occurs with weight `t` counts `g = 1 + ln t`. It brings its own
 /// feature with the value `g * scale`, and each of its `n` known n-grams with
 /// `g * scale / sqrt(n)`, so that a long word does not outweigh a short one; a pair brings
-/// `g * scale`. All values are divided by the square root of the sum, over words and pairs, of
-/// their squares. That length treats n-grams that two words share as if they were apart, which
+/// `g * scale`, a field `scale`. All values are divided by the square root of the sum, over words,
+/// pairs and fields, of their squares. That length treats n-grams that two words share as if they were apart, which
 /// is what lets a word's whole part be computed once.
 pub struct Table {
     columns: usize,
@@ -41,7 +41,7 @@ pub struct Sums {
     pub inverse_length: f64,
     /// Rows of the words that have none in the table, one after the other.
     strangers: Vec<Block>,
-    /// Each word and pair, words first: where its row is, and how much it counts.
+    /// Each word, pair and field, in this order: where its row is, and how much it counts.
     units: Vec<Unit>,
 }
 
@@ -152,6 +152,9 @@ impl Table {
         for pair in bag.pairs() {
             sums.units.push(Unit { row: Row::Entry(pair.id), g: dampened(pair.weight) });
         }
+        for id in bag.fields() {
+            sums.units.push(Unit { row: Row::Entry(*id), g: 1.0 });
+        }
         let Sums { scores, strangers, units, .. } = sums;
         scores.clear();
         scores.resize(self.width, Block::default());
@@ -196,7 +199,8 @@ impl Table {
         squares
     }
 
-    /// What each word and then each pair of the last sum adds to one column's lead over another,
+    /// What each word, then each pair, then each field of the last sum adds to one column's lead
+    /// over another,
     /// before the division by the length.
     pub(super) fn leads(&self, sums: &Sums, best: usize, second: usize) -> Vec<f64> {
         let lead = |unit: &Unit| {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::triage::text::fields;
 
 fn head(target: Target, labels: &[&str], calibration: Calibration) -> Head {
     let n = labels.len();
@@ -13,7 +14,7 @@ fn head(target: Target, labels: &[&str], calibration: Calibration) -> Head {
     }
 }
 
-/// Two heads over words, n-grams and a pair.
+/// Two heads over words, n-grams, a pair and fields.
 fn parts(calibration: Calibration) -> Parts {
     let vocabulary = [
         "[UNK]",
@@ -27,6 +28,8 @@ fn parts(calibration: Calibration) -> Parts {
         "#ect",
         "#ct>",
         "vpn error",
+        "@site=head office",
+        "@via=email",
     ];
     let heads = vec![
         head(Target::Category, &["Network", "Printing", "Software"], calibration),
@@ -48,15 +51,15 @@ fn model() -> Model {
     Model::new(parts(Calibration { temperature: 0.7, exponent: 0.5, noise: 0.0 })).unwrap()
 }
 
-fn check(model: &Model, subject: &str, body: &str) {
-    let judgement = model.judge(&mut Scratch::default(), subject, body);
+fn check(model: &Model, text: &Text<'_>) {
+    let judgement = model.judge(&mut Scratch::default(), text);
     for head in judgement.heads.iter().flatten() {
         let sum: f64 = head.probabilities.iter().sum();
         assert!((sum - 1.0).abs() < 1e-9, "{sum}");
         assert!(head.probabilities.iter().all(|p| (0.0..=1.0).contains(p)));
     }
     let category = judgement.head(Target::Category).unwrap();
-    let all = model.explain_all(&mut Scratch::default(), subject, body).explanation;
+    let all = model.explain_all(&mut Scratch::default(), text).explanation;
     for e in [&judgement.explanation, &all] {
         let parts: f64 = e.words.iter().map(|w| w.weight).sum::<f64>() + e.other + e.prior;
         assert!((parts - e.total).abs() < 1e-9 * e.total.abs().max(1.0), "{parts} {}", e.total);
@@ -76,8 +79,10 @@ fn check(model: &Model, subject: &str, body: &str) {
 #[test]
 fn n_grams_fold_into_words_and_unknown_words_count_apart() {
     let model = model();
-    let judged =
-        model.judge(&mut Scratch::default(), "Connect VPN error!", "vpn? zzz kim@example.com");
+    let judged = model.judge(
+        &mut Scratch::default(),
+        &Text::new("Connect VPN error!", "vpn? zzz kim@example.com"),
+    );
     // Of "connect" a few n-grams are known, of "zzz" none.
     assert_eq!((judged.words, judged.unknown), (5, 2));
     assert_eq!(judged.masks.total(), 1);
@@ -86,7 +91,7 @@ fn n_grams_fold_into_words_and_unknown_words_count_apart() {
         judged.explanation.words.iter().map(|w| (w.word.as_str(), w.count)).collect();
     words.sort_unstable();
     assert_eq!(words, [("connect", 1), ("error", 1), ("vpn", 2), ("vpn error", 1)]);
-    check(&model, "Connect VPN!", "vpn? zzz");
+    check(&model, &Text::new("Connect VPN!", "vpn? zzz"));
 }
 
 /// The formula of [`table::Table`] written out a feature at a time, without any folding.
@@ -103,12 +108,14 @@ fn scores_equal_the_formula() {
         "#nne" => 7,
         "#ect" => 8,
         "#ct>" => 9,
-        _ => 10,
+        "vpn error" => 10,
+        _ => 11,
     };
-    // Subject "vpn error", body "vpn connect": vpn counts 2 + 1, error and the pair 2.
+    // Subject "vpn error", body "vpn connect": vpn counts 2 + 1, error and the pair 2, the field 1.
     let g = |t: f64| 1.0 + t.ln();
     let share = 6f64.sqrt().recip();
-    let mut features = vec![("vpn", g(3.0)), ("error", g(2.0)), ("vpn error", g(2.0))];
+    let mut features =
+        vec![("vpn", g(3.0)), ("error", g(2.0)), ("vpn error", g(2.0)), ("@site", 1.0)];
     features.extend(["#<co", "#con", "#onn", "#nne", "#ect", "#ct>"].map(|gram| (gram, share)));
     let value = |(entry, g): &(&str, f64)| g * f64::from(parts.scales[of(entry)]);
     let length = features.iter().map(|f| value(f).powi(2)).sum::<f64>().sqrt();
@@ -120,25 +127,45 @@ fn scores_equal_the_formula() {
             -1.0 - bias as f64 * 0.1 + sum / length
         })
         .collect();
-    let found = Model::new(self::parts(Calibration::NONE)).unwrap().scores(
-        &mut Scratch::default(),
-        "vpn error",
-        "vpn connect",
-    );
+    let fields = ["@site=head office", "@site=nowhere"].map(str::to_owned);
+    let text = Text { subject: "vpn error", body: "vpn connect", fields: &fields };
+    let model = Model::new(self::parts(Calibration::NONE)).unwrap();
+    let found = model.scores(&mut Scratch::default(), &text);
     for (found, expected) in found.iter().zip(&expected) {
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
 }
 
 #[test]
+fn a_field_is_explained_like_a_word_and_an_unknown_value_changes_nothing() {
+    let model = model();
+    let fields = ["@via=email", "@site=head office"].map(str::to_owned);
+    let (subject, body) = ("vpn error", "printer");
+    let text = Text { subject, body, fields: &fields };
+    let judged = model.judge(&mut Scratch::default(), &text);
+    let words: Vec<(&str, u32)> =
+        judged.explanation.words.iter().map(|w| (w.word.as_str(), w.count)).collect();
+    for field in ["via: email", "site: head office"] {
+        assert!(words.contains(&(field, 1)), "{words:?}");
+    }
+    assert_eq!((judged.words, judged.unknown), (3, 0));
+    check(&model, &text);
+    let without = model.judge(&mut Scratch::default(), &Text::new(subject, body));
+    assert_ne!(judged.heads, without.heads);
+    let fields = ["@via=fax", "@new=email", "via: email", "vpn", ""].map(str::to_owned);
+    let unknown = Text { subject, body, fields: &fields };
+    assert_eq!(model.judge(&mut Scratch::default(), &unknown), without);
+}
+
+#[test]
 fn nothing_known_leaves_the_priors() {
     let model = model();
     for text in ["", "zzz qqq", "!!! 🙂", "[EMAIL]"] {
-        let judged = model.judge(&mut Scratch::default(), text, "");
+        let judged = model.judge(&mut Scratch::default(), &Text::new(text, ""));
         assert_eq!(judged.words, judged.unknown);
         assert_eq!(judged.head(Target::Category).unwrap().best, 0);
         assert_eq!(judged.explanation.total, judged.explanation.prior);
-        check(&model, text, "");
+        check(&model, &Text::new(text, ""));
     }
 }
 
@@ -150,7 +177,7 @@ fn very_long_texts_stay_finite() {
         Calibration { temperature: 1e-6, exponent: 0.0, noise: 0.0 },
         Calibration { temperature: 1e6, exponent: 1.0, noise: 0.0 },
     ] {
-        check(&Model::new(parts(calibration)).unwrap(), "printer", &text);
+        check(&Model::new(parts(calibration)).unwrap(), &Text::new("printer", &text));
     }
 }
 
@@ -158,9 +185,12 @@ fn very_long_texts_stay_finite() {
 fn a_scratch_carries_nothing_over() {
     let model = model();
     let mut scratch = Scratch::default();
-    let fresh = model.judge(&mut scratch, "vpn error", "printer");
-    let _ = model.judge(&mut scratch, "printer printer con", "프린터 [EMAIL] 010-1234-5678");
-    assert_eq!(model.judge(&mut scratch, "vpn error", "printer"), fresh);
+    let text = Text::new("vpn error", "printer");
+    let fresh = model.judge(&mut scratch, &text);
+    let fields = ["@via=email".to_owned()];
+    let (subject, body) = ("printer printer con", "프린터 [EMAIL] 010-1234-5678");
+    let _ = model.judge(&mut scratch, &Text { subject, body, fields: &fields });
+    assert_eq!(model.judge(&mut scratch, &text), fresh);
 }
 
 #[test]
@@ -196,8 +226,16 @@ fn the_best_two_and_ties() {
 
 proptest! {
     #[test]
-    fn any_text_is_judged(subject in "\\PC{0,40}", words in prop::collection::vec("vpn|error|connect|printer|con|x|한글|\\PC", 0..60)) {
-        check(&model(), &subject, &words.join(" "));
+    fn any_text_is_judged(
+        subject in "\\PC{0,40}",
+        words in prop::collection::vec("vpn|error|connect|printer|con|x|한글|\\PC", 0..60),
+        fields in prop::collection::vec("email|head office|Head  Office |\\PC{0,70}|@via=email", 0..4),
+    ) {
+        let name = |i| if i % 2 == 0 { "via" } else { "site" };
+        let entries = fields.iter().enumerate().filter_map(|(i, v)| fields::entry(name(i), v));
+        // As they come, too: a model must bear any text in their place.
+        let fields: Vec<String> = entries.chain(fields.iter().cloned()).collect();
+        check(&model(), &Text { subject: &subject, body: &words.join(" "), fields: &fields });
     }
 
     #[test]

@@ -34,7 +34,7 @@ const LABELS: [&str; 4] = ["other", "other/vpn", "reset", "unlock"];
 
 fn ask(threshold: f64, limits: Limits, text: &str) -> Known {
     let requests = Requests::new(model(&LABELS, threshold), limits).unwrap();
-    requests.known(&mut Scratch::default(), "", text)
+    requests.known(&mut Scratch::default(), &Text::new("", text))
 }
 
 #[test]

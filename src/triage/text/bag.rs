@@ -1,5 +1,5 @@
 //! The distinct words of one ticket and the pairs of neighbours among them, with how often they
-//! occur. Buffers are kept between tickets.
+//! occur, and its fields. Buffers are kept between tickets.
 
 use std::hash::BuildHasher;
 
@@ -8,11 +8,12 @@ use hashbrown::HashTable;
 use super::lexicon::{Lexicon, Marked, shape};
 use super::tokens::Words;
 
-/// What a ticket says: [`Self::words`] and [`Self::pairs`].
+/// What a ticket says: [`Self::words`], [`Self::pairs`] and [`Self::fields`].
 #[derive(Default)]
 pub struct Bag {
     words: Vec<Word>,
     pairs: Vec<Pair>,
+    fields: Vec<u32>,
     /// By id of a word: its place, if it was seen in this ticket.
     seen: Vec<Seen>,
     ticket: u32,
@@ -78,6 +79,7 @@ impl Bag {
     pub fn clear(&mut self) {
         self.words.clear();
         self.pairs.clear();
+        self.fields.clear();
         self.text.clear();
         self.grams.clear();
         self.strangers.clear();
@@ -136,6 +138,12 @@ impl Bag {
         let Some(shape) = shape(word) else { return self.stranger(lexicon, word) };
         *id = lexicon.word(&shape).unwrap_or(0);
         if *id == 0 { self.stranger(lexicon, &shape) } else { self.known(*id) }
+    }
+
+    /// Adds a field with its value, given as an entry, if the vocabulary holds it.
+    pub fn add_field(&mut self, lexicon: &Lexicon, entry: &str) {
+        let id = lexicon.field(entry);
+        self.fields.extend(id.filter(|id| !self.fields.contains(id)));
     }
 
     /// The place of a word of the vocabulary.
@@ -228,6 +236,11 @@ impl Bag {
     pub fn pairs(&self) -> &[Pair] {
         &self.pairs
     }
+
+    /// Ids of the distinct known fields in the order in which they were added.
+    pub fn fields(&self) -> &[u32] {
+        &self.fields
+    }
 }
 
 fn text<'a>(all: &'a str, word: &Word) -> &'a str {
@@ -263,7 +276,20 @@ mod tests {
         assert_eq!(bag.pairs(), [Pair { id: 7, words: (0, 1), weight: 2.0, count: 2 }]);
         // Of "con"'s nine n-grams two are known.
         assert_eq!((bag.occurrences(), bag.unknown()), (9, 2));
+        assert_eq!(bag.fields(), [0; 0]);
         bag.clear();
         assert_eq!((bag.words().len(), bag.pairs().len(), bag.unknown()), (0, 0, 0));
+    }
+
+    #[test]
+    fn known_fields_once_each() {
+        let lexicon = Lexicon::new(["[UNK]", "email", "@from=email", "@from=portal"]).unwrap();
+        let mut bag = Bag::default();
+        for entry in ["@from=portal", "@from=fax", "email", "@from=email", "@from=portal"] {
+            bag.add_field(&lexicon, entry);
+        }
+        assert_eq!((bag.fields(), bag.words().len(), bag.occurrences()), (&[3, 2][..], 0, 0));
+        bag.clear();
+        assert_eq!(bag.fields(), [0; 0]);
     }
 }

@@ -1,12 +1,16 @@
-//! The vocabulary: words, pairs of neighbouring words, and character n-grams within words, each
-//! with the id of its weights.
+//! The vocabulary: words, pairs of neighbouring words, character n-grams within words, and values
+//! of fields, each with the id of its weights.
 //!
-//! One list holds all three, told apart by their form: `vpn` is a word, `vpn error` a pair,
-//! `#<vp` an n-gram, where `<` and `>` stand for a word's beginning and end. Words come first,
-//! then n-grams, then pairs; id 0 is [`UNKNOWN`] and no feature.
+//! One list holds all four, told apart by their form: `vpn` is a word, `vpn error` a pair,
+//! `#<vp` an n-gram, where `<` and `>` stand for a word's beginning and end, and `@source=email` a
+//! field with its value. Words come first, then n-grams, then pairs, then fields in byte order; id
+//! 0 is [`UNKNOWN`] and no feature.
+
+use std::cmp::Ordering;
 
 use hashbrown::HashTable;
 
+use super::fields::{self, FIELD};
 use super::keys::{Keys, Padded};
 
 /// Words longer than this, in characters, are unknown as a whole.
@@ -23,10 +27,15 @@ pub const GRAM_CHARS: std::ops::RangeInclusive<usize> = 2..=5;
 pub enum LexiconError {
     #[error("the first entry is not {UNKNOWN}")]
     NoUnknown,
-    #[error("entry {0} is empty or out of place: words come first, then n-grams, then pairs")]
+    #[error(
+        "entry {0} is empty or out of place: words come first, then n-grams, then pairs, then \
+         fields in byte order"
+    )]
     Order(usize),
     #[error("entry {0} is a pair of words that are not in the vocabulary")]
     Pair(usize),
+    #[error("entry {0} is a field without a name or a value")]
+    Field(usize),
     #[error("entry {0} is there twice")]
     Twice(usize),
 }
@@ -37,6 +46,7 @@ pub enum Kind {
     Word,
     Gram,
     Pair,
+    Field,
 }
 
 impl Kind {
@@ -44,6 +54,8 @@ impl Kind {
     pub fn of(entry: &str) -> Self {
         if entry.starts_with(GRAM) {
             Self::Gram
+        } else if entry.starts_with(FIELD) {
+            Self::Field
         } else if entry.contains(' ') {
             Self::Pair
         } else {
@@ -59,6 +71,8 @@ pub struct Lexicon {
     grams: Keys,
     /// Two words' ids, and the pair's own.
     pairs: HashTable<[u32; 3]>,
+    /// In byte order: the last ids.
+    fields: Vec<Box<str>>,
     /// The words, and for each id below the first n-gram's where its word is.
     text: String,
     spans: Vec<(u32, u32)>,
@@ -79,6 +93,7 @@ impl Lexicon {
             words: Keys::default(),
             grams: Keys::default(),
             pairs: HashTable::new(),
+            fields: Vec::new(),
             text: String::new(),
             spans: vec![(0, 0)],
             len: 1,
@@ -100,6 +115,7 @@ impl Lexicon {
                 }
                 Kind::Gram => new.grams.insert(key.as_bytes(), id),
                 Kind::Pair => new.insert_pair(entry, id).ok_or(LexiconError::Pair(new.len))?,
+                Kind::Field => new.insert_field(entry)?,
             };
             if found {
                 return Err(LexiconError::Twice(new.len));
@@ -120,6 +136,20 @@ impl Lexicon {
         }
         self.pairs.insert_unique(hash, [first, second, id], |[a, b, _]| pair_hash(*a, *b));
         Some(false)
+    }
+
+    /// Whether it was there already.
+    fn insert_field(&mut self, entry: &str) -> Result<bool, LexiconError> {
+        if fields::parts(entry).is_none() {
+            return Err(LexiconError::Field(self.len));
+        }
+        let order = self.fields.last().map_or(Ordering::Less, |last| (**last).cmp(entry));
+        self.fields.push(entry.into());
+        match order {
+            Ordering::Less => Ok(false),
+            Ordering::Equal => Ok(true),
+            Ordering::Greater => Err(LexiconError::Order(self.len)),
+        }
     }
 
     /// How many ids there are, that of [`UNKNOWN`] included.
@@ -156,6 +186,24 @@ impl Lexicon {
     pub(crate) fn pair(&self, first: u32, second: u32) -> Option<u32> {
         let same = |[a, b, _]: &[u32; 3]| (*a, *b) == (first, second);
         self.pairs.find(pair_hash(first, second), same).map(|[.., id]| *id)
+    }
+
+    /// The id of a field with its value.
+    pub(crate) fn field(&self, entry: &str) -> Option<u32> {
+        let place = self.fields.binary_search_by(|known| (**known).cmp(entry)).ok()?;
+        Some((self.len - self.fields.len() + place) as u32)
+    }
+
+    /// Whether a field with its value is in the vocabulary.
+    pub fn has_field(&self, entry: &str) -> bool {
+        self.field(entry).is_some()
+    }
+
+    /// The entry of an id of [`Self::field`].
+    pub(crate) fn field_text(&self, id: u32) -> &str {
+        let first = self.len - self.fields.len();
+        let place = (id as usize).checked_sub(first);
+        place.and_then(|place| self.fields.get(place)).map_or("", |entry| entry)
     }
 
     /// Appends the ids of the distinct known n-grams of `word` to `ids`, in the order of their
@@ -274,8 +322,22 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_no_pairs() {
+        let entries = ["[UNK]", "a", "#a>", "a a", "@d=#a a", "@d=human resources", "@s=a"];
+        let lexicon = Lexicon::new(entries).unwrap();
+        for (id, entry) in (4..).zip(&entries[4..]) {
+            assert_eq!(Kind::of(entry), Kind::Field);
+            assert_eq!((lexicon.field(entry), lexicon.field_text(id)), (Some(id), *entry));
+        }
+        let unknown = ["@d=human", "d=human resources", "a", "a a", ""];
+        assert!(unknown.iter().all(|entry| lexicon.field(entry).is_none()));
+        assert_eq!((lexicon.field_text(3), lexicon.field_text(7)), ("", ""));
+        assert_eq!((lexicon.word("@s=a"), lexicon.pair(1, 1)), (None, Some(3)));
+    }
+
+    #[test]
     fn a_list_out_of_order_is_refused() {
-        use LexiconError::{NoUnknown, Order, Pair, Twice};
+        use LexiconError::{Field, NoUnknown, Order, Pair, Twice};
         for (list, error) in [
             (&["a"][..], NoUnknown),
             (&["[UNK]", "#a", "a"], Order(2)),
@@ -283,6 +345,12 @@ mod tests {
             (&["[UNK]", "a", "a b"], Pair(2)),
             (&["[UNK]", "a", "a"], Twice(2)),
             (&["[UNK]", "a", "a a", "a a"], Twice(3)),
+            (&["[UNK]", "@a=b", "a"], Order(2)),
+            (&["[UNK]", "@a=c", "@a=b"], Order(2)),
+            (&["[UNK]", "@a=b", "@a=b"], Twice(2)),
+            (&["[UNK]", "@a"], Field(1)),
+            (&["[UNK]", "@=b"], Field(1)),
+            (&["[UNK]", "@a="], Field(1)),
         ] {
             assert_eq!(Lexicon::new(list.iter().copied()).err(), Some(error), "{list:?}");
         }

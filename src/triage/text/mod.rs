@@ -2,11 +2,29 @@
 
 pub mod bag;
 pub mod definition;
+pub mod fields;
 pub mod keys;
 pub mod language;
 pub mod lexicon;
 pub mod redact;
 pub mod tokens;
+
+/// What a model reads of a ticket.
+#[derive(Clone, Copy)]
+pub struct Text<'a> {
+    pub subject: &'a str,
+    pub body: &'a str,
+    /// Entries of the vocabulary, as [`fields::entry`] writes them. Those that a model does not
+    /// know change nothing.
+    pub fields: &'a [String],
+}
+
+impl<'a> Text<'a> {
+    /// Of a ticket whose fields are not read.
+    pub fn new(subject: &'a str, body: &'a str) -> Self {
+        Self { subject, body, fields: &[] }
+    }
+}
 
 /// Characters kept from a text's beginning and from its end: what a ticket is about stands in
 /// its first lines, and what was said last at its end; a log file pasted between is noise.

@@ -214,6 +214,25 @@ fn is_hangul(bytes: &[u8]) -> bool {
     (0xac00..=0xd7a3).contains(&code)
 }
 
+/// A text as the definition's normalizer leaves it, not cut into words.
+pub(super) fn normal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut push = |part: &str, end: &str| {
+        let kept = part.chars().filter(|c| !is_invisible(*c));
+        out.extend(kept.nfkc().flat_map(|(c, _)| c.to_lowercase()));
+        out.push_str(end);
+    };
+    let mut start = 0;
+    for (open, _) in text.match_indices('[') {
+        if let Some(len) = MaskKind::mask_len(&text.as_bytes()[open..]) {
+            push(&text[start..open], " ");
+            start = open + len;
+        }
+    }
+    push(&text[start..], "");
+    out
+}
+
 /// Ranges of characters that nobody sees and that split or disguise words: controls other than
 /// white space, soft hyphen, zero-width and bidirectional characters, byte order mark.
 pub(crate) const INVISIBLE: [(char, char); 9] = [

@@ -65,7 +65,9 @@ fn column<T: DataType>(
     column.close()
 }
 
-const RECIPE: &str = "[columns]\ncategory = [\"team\", \"level\"]\nimpact = \"vip\"";
+const RECIPE: &str = "[columns]\ncategory = [\"team\", \"level\"]\nimpact = \"vip\"
+    [[fields]]\nname = \"vip\"\nfrom = \"/requester/vip\"
+    [[fields]]\nname = \"urgency\"\nfrom = \"/custom/4\"\ncolumn = \"urgency\"";
 
 fn read(path: &Path, recipe: &str) -> Result<Data, TrainError> {
     data::read(&[path.to_owned()], &Recipe::parse(recipe).unwrap(), &mut |_| {})
@@ -84,6 +86,7 @@ fn parquet_and_csv_give_the_same_examples() {
     std::fs::write(&csv, format!("{header}{rows}{rows}")).unwrap();
     let from_csv = read(&csv, RECIPE).unwrap();
     assert_eq!(from_csv.examples.len(), 2 * ROWS);
+    assert_eq!(from_csv.examples[0].fields, ["@vip=true", "@urgency=1.0"]);
     let zstd = Compression::ZSTD(ZstdLevel::default());
     for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd] {
         let path = dir.path().join("x.PARQUET");
@@ -105,6 +108,9 @@ fn what_cannot_be_read_is_an_error_or_no_text() {
     for column in ["queue", "tags", "element"] {
         let error = read(&path, &format!("[columns]\ncategory = [\"{column}\"]")).unwrap_err();
         assert!(matches!(error, TrainError::NoColumn { .. }), "{error}");
+        let error =
+            read(&path, &format!("{RECIPE}\n[[fields]]\nname = \"{column}\"\nfrom = \"/x\""));
+        assert!(matches!(error, Err(TrainError::NoColumn { .. })), "{error:?}");
     }
     let data = read(&path, "[columns]\ncategory = [\"urgency\"]").unwrap();
     assert_eq!(data.rejected[&Rejection::NoCategory], 4);
