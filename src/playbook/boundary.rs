@@ -1,6 +1,8 @@
 //! Where a value in free text begins and ends. Stricter than a word boundary: `kim.minji` is not
 //! in `kim.minji@example.com`, and looser where Korean needs it: it is in `kim.minji의`.
 
+use std::ops::Range;
+
 use regex::Regex;
 
 use super::slots::MAX_CHARS;
@@ -13,12 +15,12 @@ const MAX_TRIES: usize = 200_000;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Several;
 
-/// Calls `same` with every piece of `text` that stands alone and begins like `begin`, until it
-/// says false.
+/// Calls `same` with the place of every piece of `text` that stands alone and begins like `begin`,
+/// until it says false.
 pub(super) fn each_whole(
     text: &str,
     begin: &Regex,
-    mut same: impl FnMut(&str) -> bool,
+    mut same: impl FnMut(Range<usize>) -> bool,
 ) -> Result<(), Several> {
     let mut tries = 0;
     let mut before = [None, None];
@@ -40,12 +42,21 @@ pub(super) fn each_whole(
             let end = end + last.len_utf8();
             let mut after = rest[end..].chars();
             let (next, one_after) = (after.next(), after.next());
-            if !is_inside(next, one_after, Some(last)) && !same(&rest[..end]) {
+            if !is_inside(next, one_after, Some(last)) && !same(start..start + end) {
                 return Err(Several);
             }
         }
     }
     Ok(())
+}
+
+/// Whether a sentence seems to end inside a piece, without the blank that should follow:
+/// `coffee.Could`.
+pub(super) fn ends_a_sentence(piece: &str) -> bool {
+    let three = piece.as_bytes().windows(3);
+    three
+        .into_iter()
+        .any(|w| w[0].is_ascii_lowercase() && w[1] == b'.' && w[2].is_ascii_uppercase())
 }
 
 /// Whether a value cannot end between its outermost character `edge` and `next`, behind which

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::boundary::{each_whole, is_safe};
+use super::boundary::{each_whole, ends_a_sentence, is_safe};
 use super::fields::{self, Fields};
 use super::problem::Found;
 use super::view::TicketView;
@@ -164,17 +164,23 @@ impl Slot {
     /// The one value that subject and body name, however often.
     fn in_text(&self, ticket: &TicketView<'_>) -> Result<SlotValue, Why> {
         let mut only: Option<SlotValue> = None;
-        for text in [ticket.subject, ticket.body] {
+        for written in [ticket.subject, ticket.body] {
             let folded;
             let text = if self.lowercase {
-                folded = text.to_ascii_lowercase();
+                folded = written.to_ascii_lowercase();
                 &folded
             } else {
-                text
+                written
             };
-            let several = each_whole(text, &self.begin, |candidate| match self.value(candidate) {
-                Some(value) => only.get_or_insert_with(|| value.clone()) == &value,
-                None => true,
+            let several = each_whole(text, &self.begin, |place| {
+                // Lower case hides that these were two sentences.
+                if self.kind != Kind::Email && ends_a_sentence(&written[place.clone()]) {
+                    return true;
+                }
+                match self.value(&text[place]) {
+                    Some(value) => only.get_or_insert_with(|| value.clone()) == &value,
+                    None => true,
+                }
             });
             if several.is_err() {
                 return Err(Why::Ambiguous);

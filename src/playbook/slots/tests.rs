@@ -67,6 +67,21 @@ fn a_longer_alternative_is_seen_and_so_is_a_second_value_behind_a_false_start() 
 }
 
 #[test]
+fn two_sentences_without_a_blank_between_are_no_value() {
+    let slot = format!("{USER}\nlowercase = true");
+    let text = |body| find_in(&slot, "", body, &Value::Null);
+    let kim = Ok("kim.minji".to_owned());
+    assert_eq!(text("Locked since coffee.Could you unlock it?"), Err(Why::Absent));
+    assert_eq!(text("Unlock kim.minji, locked since coffee.Thanks"), kim);
+    assert_eq!(text("KIM.MINJI"), kim);
+    // A doubt is a question for a person.
+    assert_eq!(text("Kim.Minji"), Err(Why::Absent));
+    let mail = "type = 'email'\nfrom = ['text']\nlowercase = true";
+    let found = find_in(mail, "", "Kim.Minji@example.com", &Value::Null);
+    assert_eq!(found, Ok("kim.minji@example.com".to_owned()));
+}
+
+#[test]
 fn fields_go_before_text() {
     let json = serde_json::json!({"custom": {"user_id": " lee.jiho "}});
     assert_eq!(find_in(USER, "", "kim.minji", &json), Ok("lee.jiho".to_owned()));
