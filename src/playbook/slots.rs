@@ -16,7 +16,8 @@ use super::view::TicketView;
 pub const MAX_CHARS: usize = 128;
 
 const HOSTNAME: &str = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){0,2}";
-const EMAIL: &str = r"[a-zA-Z0-9._%+-]{1,60}@[a-zA-Z0-9-]{1,30}(\.[a-zA-Z0-9-]{1,20}){1,3}";
+const EMAIL: &str =
+    r"[a-zA-Z0-9][a-zA-Z0-9._%+-]{0,59}@[a-zA-Z0-9-]{1,30}(\.[a-zA-Z0-9-]{1,20}){1,3}";
 /// Fits nothing: for a slot whose own pattern was refused.
 const NEVER: &str = "[a&&b]";
 const INTEGER: &str = "-?[0-9]{1,18}";
