@@ -15,12 +15,12 @@ mod support;
 mod tickets;
 
 use clap::Parser;
-use drain::Backlog;
+use drain::{Backlog, Common};
 use page::median;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use support::broker::{Kafka, NEWEST, Setup};
+use support::broker::Kafka;
 use support::daemon::{self, Instance, Settings};
 use support::feed::{self, Feed, Feeder};
 use support::verify::{Reader, Topics, percentile};
@@ -30,25 +30,13 @@ const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
 /// Measures the whole daemon on a real Kafka.
 #[derive(Parser)]
 struct Arguments {
-    /// Tickets of the backlog that each run drains.
-    #[arg(long, default_value_t = 400_000)]
-    tickets: u64,
-    /// Runs of each program, taking turns.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[command(flatten)]
+    common: Common,
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     workers: Vec<usize>,
     /// Seconds of the latency measurement, at 500 tickets a second.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    #[arg(long, default_value = NEWEST)]
-    kafka: String,
-    /// Rewrite the table in benches/README.md.
-    #[arg(long)]
-    write: bool,
-    /// Given by `cargo bench`.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 fn main() {
@@ -60,33 +48,27 @@ fn main() {
         return;
     }
     let arguments = Arguments::parse();
-    let kafka = match Kafka::start(Setup::single(&arguments.kafka)) {
-        Ok(kafka) => kafka,
-        Err(skipped) => {
-            eprintln!("{skipped}");
-            return;
-        }
-    };
+    let Some(kafka) = arguments.common.start() else { return };
     let mut text = throughput(&kafka, &arguments);
     text += &latency(&kafka, arguments.seconds);
     println!("{text}");
-    if arguments.write {
+    if arguments.common.write {
         page::rewrite("end-to-end", &text);
     }
 }
 
 fn throughput(kafka: &Kafka, arguments: &Arguments) -> String {
     let backlog =
-        Backlog::fill(kafka, arguments.tickets, |seq| tickets::value(seq, feed::now_us()));
+        Backlog::fill(kafka, arguments.common.tickets, |seq| tickets::value(seq, feed::now_us()));
     let mut text = format!(
         "Draining {} tickets of 1 KB, Kafka {}, one broker on the same machine, median of {} runs \
          that take turns (all ratios in brackets):\n\n\
          | workers | copy, tickets/s | triaged, tickets/s | ratio |\n|---|---|---|---|\n",
-        arguments.tickets, arguments.kafka, arguments.rounds
+        arguments.common.tickets, arguments.common.kafka, arguments.common.rounds
     );
     for &workers in &arguments.workers {
         let (mut copies, mut daemons, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..arguments.rounds {
+        for round in 0..arguments.common.rounds {
             let copy = backlog.copy(kafka, &format!("copy-{workers}-{round}"), workers);
             let group = format!("triaged-{workers}-{round}");
             let daemon = backlog.daemon(kafka, Path::new(DAEMON), &group, workers);

@@ -22,10 +22,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
-use drain::Backlog;
+use drain::{Backlog, Common};
 use page::median;
 use runbook::{Reply, Runbook};
-use support::broker::{Kafka, NEWEST, Setup};
+use support::broker::Kafka;
 use support::daemon::Instance;
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
@@ -33,23 +33,11 @@ const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
 /// Measures routing while a runbook is down.
 #[derive(Parser)]
 struct Arguments {
-    /// Tickets of the backlog that each run drains.
-    #[arg(long, default_value_t = 400_000)]
-    tickets: u64,
-    /// Runs of each kind, taking turns.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[command(flatten)]
+    common: Common,
     /// One ticket in so many becomes an action.
     #[arg(long, default_value_t = 100)]
     one_in: u64,
-    #[arg(long, default_value = NEWEST)]
-    kafka: String,
-    /// Rewrite the table in benches/README.md.
-    #[arg(long)]
-    write: bool,
-    /// Given by `cargo bench`.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 /// What the runbook does.
@@ -90,16 +78,11 @@ struct Run {
 
 fn main() {
     let arguments = Arguments::parse();
-    let kafka = match Kafka::start(Setup::single(&arguments.kafka)) {
-        Ok(kafka) => kafka,
-        Err(skipped) => {
-            eprintln!("{skipped}");
-            return;
-        }
-    };
-    let backlog = Backlog::fill(&kafka, arguments.tickets, |seq| ticket(seq, arguments.one_in));
+    let Some(kafka) = arguments.common.start() else { return };
+    let backlog =
+        Backlog::fill(&kafka, arguments.common.tickets, |seq| ticket(seq, arguments.one_in));
     let mut runs: [Vec<Run>; KINDS.len()] = Default::default();
-    for round in 0..arguments.rounds {
+    for round in 0..arguments.common.rounds {
         for (i, (kind, runs)) in KINDS.iter().zip(&mut runs).enumerate() {
             let run = run(&kafka, &backlog, &format!("run-{round}-{i}"), *kind);
             eprintln!(
@@ -111,7 +94,7 @@ fn main() {
     }
     let text = table(&arguments, &runs);
     println!("{text}");
-    if arguments.write {
+    if arguments.common.write {
         page::rewrite("runbook-down", &text);
     }
 }
@@ -188,7 +171,7 @@ fn table(arguments: &Arguments, runs: &[Vec<Run>]) -> String {
          machine, median of {} runs that take turns (all ratios in brackets):\n\n\
          | stages | the runbook | tickets/s | ratio | actions finished, done | requests | extra |\n\
          |---|---|---|---|---|---|---|\n",
-        arguments.tickets, arguments.one_in, arguments.kafka, arguments.rounds
+        arguments.common.tickets, arguments.one_in, arguments.common.kafka, arguments.common.rounds
     );
     for (i, (kind, of_kind)) in KINDS.iter().zip(runs).enumerate() {
         let base = KINDS.iter().position(|other| other.apart == kind.apart).unwrap_or(i);

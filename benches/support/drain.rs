@@ -1,7 +1,7 @@
 //! A backlog, and how fast a program drains it.
 #![allow(dead_code, reason = "each binary that includes this uses its own part of it")]
 
-use crate::support::broker::{Kafka, client};
+use crate::support::broker::{Kafka, NEWEST, Setup, client};
 use crate::support::daemon::{Instance, Settings};
 use crate::support::feed;
 use crate::support::process::Process;
@@ -18,6 +18,32 @@ use std::time::{Duration, Instant};
 /// The first argument that makes the bench's binary a copy.
 pub const COPY: &str = "--copy";
 const INPUT: &str = "backlog";
+
+/// What every measurement of a backlog can be told.
+#[derive(clap::Args)]
+pub struct Common {
+    /// Tickets of the backlog that each run drains.
+    #[arg(long, default_value_t = 400_000)]
+    pub tickets: u64,
+    /// Runs of each kind, taking turns.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    #[arg(long, default_value = NEWEST)]
+    pub kafka: String,
+    /// Rewrite the table in benches/README.md.
+    #[arg(long)]
+    pub write: bool,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Common {
+    /// A broker of the measurement's own; where there is none to be had, says why.
+    pub fn start(&self) -> Option<Kafka> {
+        Kafka::start(Setup::single(&self.kafka)).inspect_err(|why| eprintln!("{why}")).ok()
+    }
+}
 
 pub struct Backlog {
     tickets: u64,
