@@ -53,10 +53,8 @@ pub(super) fn each_whole(
 /// Whether a sentence seems to end inside a piece, without the blank that should follow:
 /// `coffee.Could`.
 pub(super) fn ends_a_sentence(piece: &str) -> bool {
-    let three = piece.as_bytes().windows(3);
-    three
-        .into_iter()
-        .any(|w| w[0].is_ascii_lowercase() && w[1] == b'.' && w[2].is_ascii_uppercase())
+    let mut three = piece.as_bytes().windows(3);
+    three.any(|w| w[0].is_ascii_lowercase() && w[1] == b'.' && w[2].is_ascii_uppercase())
 }
 
 /// Whether a value cannot end between its outermost character `edge` and `next`, behind which

@@ -174,7 +174,7 @@ impl Slot {
                 written
             };
             let several = each_whole(text, &self.begin, |place| {
-                // Lower case hides that these were two sentences.
+                // Looked for as it is written: lower case would hide the capital.
                 if self.kind != Kind::Email && ends_a_sentence(&written[place.clone()]) {
                     return true;
                 }

@@ -9,12 +9,12 @@ use crate::triage::text::lexicon::{Lexicon, Marked};
 /// One row for each entry of the vocabulary.
 ///
 /// A ticket's features are the words in it, the n-grams of those words, the pairs of
-/// neighbours and the values of fields. A word that occurs with weight `t` counts `g = 1 + ln t`. It brings its own
-/// feature with the value `g * scale`, and each of its `n` known n-grams with
-/// `g * scale / sqrt(n)`, so that a long word does not outweigh a short one; a pair brings
-/// `g * scale`, a field `scale`. All values are divided by the square root of the sum, over words,
-/// pairs and fields, of their squares. That length treats n-grams that two words share as if they were apart, which
-/// is what lets a word's whole part be computed once.
+/// neighbours and the values of fields. A word that occurs with weight `t` counts
+/// `g = 1 + ln t`. It brings its own feature with the value `g * scale`, and each of its `n` known
+/// n-grams with `g * scale / sqrt(n)`, so that a long word does not outweigh a short one; a pair
+/// brings `g * scale`, a field `scale`. All values are divided by the square root of the sum, over
+/// words, pairs and fields, of their squares. That length treats n-grams that two words share as if
+/// they were apart, which is what lets a word's whole part be computed once.
 pub struct Table {
     columns: usize,
     /// Blocks a row.
@@ -200,8 +200,7 @@ impl Table {
     }
 
     /// What each word, then each pair, then each field of the last sum adds to one column's lead
-    /// over another,
-    /// before the division by the length.
+    /// over another, before the division by the length.
     pub(super) fn leads(&self, sums: &Sums, best: usize, second: usize) -> Vec<f64> {
         let lead = |unit: &Unit| {
             let row = self.row_of(unit, &sums.strangers);

@@ -5,6 +5,8 @@ use hashbrown::{HashMap, HashTable};
 
 /// The longest text that is a number.
 const SHORT: usize = 15;
+/// Bytes that are read at once.
+const WINDOW: usize = 16;
 
 /// Texts with their ids.
 #[derive(Clone, Default)]
@@ -42,13 +44,10 @@ impl Keys {
     /// As [`Self::find`], of the text at a place of a padded one.
     pub fn find_within(&self, text: &Padded, (start, end): (u32, u32)) -> Option<u32> {
         let (start, end) = (start as usize, end as usize);
-        let (bytes, len) = (text.0.as_bytes(), end - start);
-        match bytes.get(start..start + 16) {
-            Some(window) if len <= SHORT => {
-                let mut whole = [0; 16];
-                whole.copy_from_slice(window);
-                let text = u128::from_le_bytes(whole) & !(u128::MAX << (8 * len));
-                self.find_number(with_len(text, len))
+        let bytes = text.0.as_bytes();
+        match bytes.get(start..).and_then(|rest| rest.first_chunk()) {
+            Some(window) if end - start <= SHORT => {
+                self.find_number(of_window(*window, end - start))
             }
             _ => self.find(bytes.get(start..end)?),
         }
@@ -99,32 +98,16 @@ impl Padded {
     }
 }
 
-/// The bytes, the first one lowest, and their number in the highest byte; none where they are
-/// too many.
+/// The number of a text; none where it is too long.
 fn number(text: &[u8]) -> Option<u128> {
-    let len = text.len();
-    let word = |at: usize| -> Option<u64> {
-        Some(u64::from_le_bytes(text.get(at..at + 8)?.try_into().ok()?))
-    };
-    let half = |at: usize| -> Option<u64> {
-        Some(u64::from(u32::from_le_bytes(text.get(at..at + 4)?.try_into().ok()?)))
-    };
-    // First and last bytes overlap where the length is no power of two.
-    let bytes = match len {
-        0 => 0,
-        1..=3 => {
-            let byte = |at: usize| u128::from(text[at]) << (8 * at);
-            byte(0) | byte(len / 2) | byte(len - 1)
-        }
-        4..=7 => u128::from(half(0)?) | u128::from(half(len - 4)?) << (8 * (len - 4)),
-        8..=SHORT => u128::from(word(0)?) | u128::from(word(len - 8)?) << (8 * (len - 8)),
-        _ => return None,
-    };
-    Some(with_len(bytes, len))
+    let mut window = [0; WINDOW];
+    window.get_mut(..text.len()).filter(|_| text.len() <= SHORT)?.copy_from_slice(text);
+    Some(of_window(window, text.len()))
 }
 
-fn with_len(bytes: u128, len: usize) -> u128 {
-    bytes | (len as u128) << 120
+/// The first bytes of a window, the first one lowest, and how many they are in the highest byte.
+fn of_window(window: [u8; WINDOW], len: usize) -> u128 {
+    u128::from_le_bytes(window) & !(u128::MAX << (8 * len)) | (len as u128) << 120
 }
 
 fn halves(key: u128) -> (u64, u64) {

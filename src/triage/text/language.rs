@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tokens::begins_syllable;
+
 /// A guess by script alone: cheap, and enough to tell the two languages of a Korean desk apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,16 +34,22 @@ pub fn language(text: &str) -> Language {
     Letters::of(text).language()
 }
 
-/// How many of the bytes are so, each seen with the one behind it.
-fn count(bytes: &[u8], so: impl Fn(u8, u8) -> bool) -> usize {
-    let behind = bytes.get(1..).unwrap_or_default();
+/// How many of the bytes are so, each seen with the two behind it.
+fn count(bytes: &[u8], so: impl Fn(u8, u8, u8) -> bool) -> usize {
     // Blocks too short for the byte to overflow; without its check this is vectorised.
-    let blocks = bytes.chunks(128).zip(behind.chunks(128)).map(|(these, next)| {
-        let ones = these.iter().zip(next).map(|(a, b)| u8::from(so(*a, *b)));
-        usize::from(ones.fold(0u8, u8::wrapping_add))
-    });
-    blocks.sum::<usize>() + bytes.last().map_or(0, |last| usize::from(so(*last, 0)))
+    let block = |block: &[u8]| {
+        let places = block.iter().zip(block.get(1..)?).zip(block.get(2..)?);
+        let ones = places.map(|((a, b), c)| u8::from(so(*a, *b, *c)));
+        Some(usize::from(ones.fold(0u8, u8::wrapping_add)))
+    };
+    let blocks = (0..bytes.len()).step_by(BLOCK);
+    let whole = blocks.filter_map(|at| block(&bytes[at..bytes.len().min(at + BLOCK + 2)]));
+    let last = bytes.len().saturating_sub(2);
+    let last = bytes[last..].iter().filter(|b| so(**b, 0, 0)).count();
+    whole.sum::<usize>() + last
 }
+
+const BLOCK: usize = 128;
 
 /// Letters of a text by script; texts can be counted apart and judged together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,16 +67,13 @@ impl Letters {
 
     fn of_line(line: &str) -> Self {
         let bytes = line.as_bytes();
-        let latin = count(bytes, |b, _| b.is_ascii_alphabetic());
+        let latin = count(bytes, |b, _, _| b.is_ascii_alphabetic());
         let mut letters = Self { latin, ..Self::default() };
         if line.is_ascii() {
             return letters;
         }
-        // U+B000 to U+CFFF; below and above, the second byte tells syllables from others.
-        let syllable =
-            |a, b| (a == 0xeb) | (a == 0xec) | (a == 0xea) & (b >= 0xb0) | (a == 0xed) & (b < 0x9e);
-        letters.hangul = count(bytes, syllable);
-        if letters.hangul == count(bytes, |b, _| b >= 0xc0) {
+        letters.hangul = count(bytes, begins_syllable);
+        if letters.hangul == count(bytes, |b, _, _| b >= 0xc0) {
             return letters;
         }
         Self::one_by_one(line)

@@ -23,10 +23,8 @@ const INSIDE: u8 = 0;
 const BETWEEN: u8 = 1;
 /// May begin a mask.
 const BRACKET: u8 = 2;
-/// First byte of a three-byte character that may be a Hangul syllable.
-const HANGUL: u8 = 3;
-/// Needs the steps one by one.
-const OTHER: u8 = 4;
+/// No ASCII, or an invisible control.
+const OTHER: u8 = 3;
 
 const BYTES: [u8; 256] = {
     let mut table = [OTHER; 256];
@@ -39,11 +37,6 @@ const BYTES: [u8; 256] = {
             _ => OTHER,
         };
         b += 1;
-    }
-    let mut lead = 0xea;
-    while lead <= 0xed {
-        table[lead] = HANGUL;
-        lead += 1;
     }
     table
 };
@@ -119,10 +112,6 @@ impl Words {
                 self.open.get_or_insert(at);
                 at + 1
             }
-            HANGUL if is_hangul(&bytes[at..]) => {
-                self.open.get_or_insert(at);
-                at + 3
-            }
             BETWEEN => {
                 self.close(at);
                 *edge = at;
@@ -134,6 +123,10 @@ impl Words {
                 // Nothing reaches across a mask: it becomes a space.
                 *edge = at + mask.unwrap_or(0);
                 at + mask.unwrap_or(1)
+            }
+            _ if matches!(bytes[at..], [a, b, c, ..] if begins_syllable(a, b, c)) => {
+                self.open.get_or_insert(at);
+                at + 3
             }
             _ => {
                 let more = |b: &u8| !matches!(BYTES[usize::from(*b)], BETWEEN | BRACKET);
@@ -150,8 +143,7 @@ impl Words {
     /// character, so a part that begins and ends at one can be read by itself.
     fn hard(&mut self, part: &str) {
         let mut start = self.text.len();
-        let kept = part.chars().filter(|c| !is_invisible(*c));
-        for lower in kept.nfkc().flat_map(|(c, _)| c.to_lowercase()).chain([' ']) {
+        for lower in normalized(part).chain([' ']) {
             if is_word(lower) {
                 self.text.push(lower);
             } else if start < self.text.len() {
@@ -186,11 +178,7 @@ fn easy_block(bytes: &[u8]) -> Option<u64> {
     let ascii = |b: u8, from: u8, to: u8| b.wrapping_sub(from) <= to - from;
     let hard = |a: u8, b: u8, c: u8| {
         let control = !(ascii(a, b' ', 0xff) | ascii(a, b'\t', b'\r'));
-        let syllable = (a == 0xeb)
-            | (a == 0xec)
-            | (a == 0xea) & (b >= 0xb0)
-            | (a == 0xed) & ((b < 0x9e) | (b == 0x9e) & (c <= 0xa3));
-        control | (a == 0x7f) | (a == b'[') | (a >= 0xc0) & !syllable
+        control | (a == 0x7f) | (a == b'[') | (a >= 0xc0) & !begins_syllable(a, b, c)
     };
     let any =
         (0..BLOCK).fold(0, |any, i| any | u8::from(hard(block[i], block[i + 1], block[i + 2])));
@@ -206,20 +194,26 @@ fn easy_block(bytes: &[u8]) -> Option<u64> {
     Some(eights.fold(0, |bits, (i, eight)| bits | gather(eight) << (8 * i)))
 }
 
-/// Whether the three-byte character at the start of `bytes` is a precomposed syllable
-/// (U+AC00 to U+D7A3).
-fn is_hangul(bytes: &[u8]) -> bool {
-    let [a, b, c, ..] = *bytes else { return false };
-    let code = (u32::from(a & 0x0f) << 12) | (u32::from(b & 0x3f) << 6) | u32::from(c & 0x3f);
-    (0xac00..=0xd7a3).contains(&code)
+/// Whether a precomposed Hangul syllable (U+AC00 to U+D7A3) begins with the byte `a` of a text, of
+/// which `b` and `c` are the next two. Without jumps, so that loops over it are vectorised.
+pub(super) fn begins_syllable(a: u8, b: u8, c: u8) -> bool {
+    (a == 0xeb)
+        | (a == 0xec)
+        | (a == 0xea) & (b >= 0xb0)
+        | (a == 0xed) & ((b < 0x9e) | (b == 0x9e) & (c <= 0xa3))
+}
+
+/// What the steps make of a part without masks.
+fn normalized(part: &str) -> impl Iterator<Item = char> {
+    let kept = part.chars().filter(|c| !is_invisible(*c));
+    kept.nfkc().flat_map(|(c, _)| c.to_lowercase())
 }
 
 /// A text as the definition's normalizer leaves it, not cut into words.
 pub(super) fn normal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut push = |part: &str, end: &str| {
-        let kept = part.chars().filter(|c| !is_invisible(*c));
-        out.extend(kept.nfkc().flat_map(|(c, _)| c.to_lowercase()));
+        out.extend(normalized(part));
         out.push_str(end);
     };
     let mut start = 0;
