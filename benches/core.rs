@@ -126,7 +126,7 @@ fn model(lexicon: Lexicon, categories: usize) -> Model {
         target,
         labels: (0..labels).map(|i| Arc::from(format!("label {i:03}"))).collect(),
         thresholds: vec![0.5; labels],
-        calibration: Calibration { temperature: 0.5, exponent: 0.1, noise: 0.0 }.into(),
+        calibration: Calibration { temperature: 0.5, exponent: 0.1, ..Calibration::NONE }.into(),
         bias: vec![-(labels as f64).ln(); labels],
     };
     let heads = vec![head(Target::Category, categories), head(Target::Urgency, 3)];

@@ -19,8 +19,7 @@ use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
 
 pub use manifest::{
-    FORMAT, FORMAT_WITH_FIELDS, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts,
-    TrainingFacts,
+    FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, OLDEST, Omitted, SplitFacts, TrainingFacts,
 };
 pub use split::HeldOut;
 
@@ -47,8 +46,8 @@ pub enum BundleError {
     #[error("manifest.json cannot be understood: {0}; train the model again")]
     Manifest(serde_json::Error),
     #[error(
-        "the bundle has format {found}, this version reads {FORMAT} and {FORMAT_WITH_FIELDS}; train \
-         the model with this version, or run the version that wrote it"
+        "the bundle has format {found}, this version reads {OLDEST} to {FORMAT}; train the \
+         model with this version, or run the version that wrote it"
     )]
     Format { found: u64 },
     #[error("manifest.json does not list {file}; train the model again")]

@@ -109,14 +109,6 @@ fn a_field_alone_tells_the_label() {
 }
 
 #[test]
-fn a_version_that_knows_no_fields_refuses_the_bundle() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let file = write_lines(dir.path(), &tickets(200));
-    let format = |recipe: &str| trained(&file, recipe).0.manifest.format;
-    assert_eq!((format(""), format(RECIPE)), (2, 3));
-}
-
-#[test]
 fn csv_gives_the_same_model() {
     let dir = tempfile::tempdir().expect("a folder");
     let rows = tickets(200);

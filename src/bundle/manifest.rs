@@ -11,11 +11,11 @@ use crate::train::recipe::By;
 use crate::triage::model::{Calibrations, Target};
 use crate::triage::text::fields::Source;
 
-/// The format of bundles that this version reads and writes.
-pub const FORMAT: u64 = 2;
-/// The format of those that read fields. It is a number of its own so that a version that knows of
-/// no fields refuses them, and does not score without.
-pub const FORMAT_WITH_FIELDS: u64 = 3;
+/// The format of bundles that this version writes: what an earlier version would pass over in
+/// silence gets a new number. 3 brought fields, 4 the calibration's confusion.
+pub const FORMAT: u64 = 4;
+/// The first format that this version reads; what a bundle lacks is as if it were not there.
+pub const OLDEST: u64 = 2;
 
 /// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
 /// version give the same bytes.
@@ -127,7 +127,7 @@ impl Manifest {
             format: u64,
         }
         let Format { format } = serde_json::from_slice(bytes).map_err(BundleError::Manifest)?;
-        if ![FORMAT, FORMAT_WITH_FIELDS].contains(&format) {
+        if !(OLDEST..=FORMAT).contains(&format) {
             return Err(BundleError::Format { found: format });
         }
         serde_json::from_slice(bytes).map_err(BundleError::Manifest)

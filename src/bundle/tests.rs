@@ -11,7 +11,7 @@ pub(crate) fn bundle() -> Bundle {
         labels: vec!["Network".to_owned(), "Printing".to_owned()],
         tickets: vec![3, 4],
         thresholds: vec![0.8, 0.8],
-        calibration: Calibration { temperature: 1.5, exponent: 0.25, noise: 0.0 }.into(),
+        calibration: Calibration { temperature: 1.5, exponent: 0.25, ..Calibration::NONE }.into(),
         method: Method::NaiveBayes { alpha: 0.1 },
     };
     let mut bundle = Bundle {
@@ -118,8 +118,9 @@ fn every_byte_is_watched() {
         fs::write(path.join(MANIFEST), manifest.replacen(from, to, 1)).unwrap();
         open(&path).unwrap_err()
     };
-    assert!(matches!(change("\"format\": 2", "\"format\": 4"), BundleError::Format { found: 4 }));
-    assert!(matches!(change("\"format\": 2", "\"form\": 2"), BundleError::Manifest(_)));
+    assert!(matches!(change("\"format\": 4", "\"format\": 5"), BundleError::Format { found: 5 }));
+    assert!(matches!(change("\"format\": 4", "\"format\": 1"), BundleError::Format { found: 1 }));
+    assert!(matches!(change("\"format\": 4", "\"form\": 4"), BundleError::Manifest(_)));
     assert!(matches!(change("weights.safetensors", "weights.bin"), BundleError::Unlisted { .. }));
     assert!(matches!(
         change("\"Printing\"", "\"Apples\""),
@@ -127,6 +128,20 @@ fn every_byte_is_watched() {
     ));
     assert!(matches!(change("\"Network\",", ""), BundleError::Weights(_)));
     assert!(matches!(change("1.5", "0.1"), BundleError::ProbeFailed { probe: 1, .. }));
+}
+
+#[test]
+fn a_bundle_of_an_earlier_format_is_read_as_it_was_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    write(&path, &bundle()).unwrap();
+    let manifest = fs::read_to_string(path.join(MANIFEST)).unwrap();
+    let mut earlier: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    earlier["format"] = 2.into();
+    let calibration = earlier["heads"][0]["calibration"].as_object_mut().unwrap();
+    assert_eq!(calibration.remove("confusion"), Some(0.0.into()));
+    fs::write(path.join(MANIFEST), earlier.to_string()).unwrap();
+    open(&path).unwrap();
 }
 
 #[test]

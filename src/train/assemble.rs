@@ -10,8 +10,8 @@ use super::recipe::{Field, Recipe};
 use super::split;
 use super::vocabulary::Vocabulary;
 use crate::bundle::{
-    Bundle, Expected, FORMAT, FORMAT_WITH_FIELDS, HeadEntry, HeadMetrics, HeldOut, Manifest,
-    Omitted, Probe, SplitFacts, TrainingFacts,
+    Bundle, Expected, FORMAT, HeadEntry, HeadMetrics, HeldOut, Manifest, Omitted, Probe,
+    SplitFacts, TrainingFacts,
 };
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::definition;
@@ -65,7 +65,7 @@ fn manifest(
     };
     let rejected = data.rejected.iter().map(|(why, n)| (why.as_str().to_owned(), *n));
     Manifest {
-        format: if recipe.fields.is_empty() { FORMAT } else { FORMAT_WITH_FIELDS },
+        format: FORMAT,
         version: recipe.version.clone(),
         subject_weight: recipe.features.subject_weight,
         fields: recipe.fields.iter().map(Field::source).collect(),

@@ -1,5 +1,6 @@
 //! From scores to probabilities that mean what they say, on tickets that were not fitted on.
 
+use crate::triage::model::calibration::{flat, near};
 use crate::triage::model::{Calibration, Calibrations};
 use crate::triage::text::language::Language;
 
@@ -10,7 +11,7 @@ pub const NEVER: f64 = 1.01;
 const OWN_CALIBRATION: usize = 300;
 /// Held-out tickets that are looked at: more do not move a temperature.
 const ENOUGH: usize = 4000;
-/// A larger share of labels that mean nothing is no calibration but a bad model.
+/// A larger share of wrong labels is no calibration but a bad model.
 const MOST_NOISE: f64 = 0.5;
 
 /// A held-out ticket: uncalibrated scores by label, its number of known words, its true label.
@@ -52,8 +53,8 @@ pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
 }
 
 /// The calibration of least Brier score: the exponent from a grid, for each the temperature by
-/// golden-section search over its logarithm, for each of those the noise. No tickets leave the
-/// scores as they are.
+/// golden-section search over its logarithm, for each of those the shares of wrong labels. No
+/// tickets leave the scores as they are.
 ///
 /// Not of least log loss: a few mislabelled tickets, which every service desk has, cost that
 /// without bound when the model is rightly sure, and all others come out too unsure.
@@ -66,39 +67,63 @@ pub fn calibrate(tickets: &[Scored]) -> Calibration {
     least.filter(|_| !tickets.is_empty()).map_or(Calibration::NONE, |(_, best)| best)
 }
 
-/// The temperature of least Brier score for one exponent, with its noise.
+/// The temperature of least Brier score for one exponent, with its shares of wrong labels.
 pub fn temperature(tickets: &[Scored], exponent: f64) -> Calibration {
     if tickets.is_empty() {
         return Calibration::NONE;
     }
-    let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent, noise: 0.0 };
-    let log_t = golden_section(-9.0, 7.0, |log_t| with_noise(some(tickets), at(log_t)).0);
-    let noise = with_noise(some(tickets), at(log_t)).1;
-    Calibration { noise, ..at(log_t) }
+    let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent, ..Calibration::NONE };
+    let log_t = golden_section(-9.0, 7.0, |log_t| with_shares(some(tickets), at(log_t)).0);
+    with_shares(some(tickets), at(log_t)).1
 }
 
-/// The Brier score of a calibration with the noise that makes it least, and that noise. With
-/// probabilities `p`, truth `y` and `u = 1 / k`, the score of `p + noise * (u - p)` is a parabola
-/// in the noise.
-fn with_noise(tickets: &[Scored], calibration: Calibration) -> (f64, f64) {
+/// A calibration with the noise and the confusion that make its Brier score least, and that score.
+///
+/// With probabilities `p`, truth `y`, `u` for an even spread and `q` for a near one, the score of
+/// `p + noise * (u - p) + confusion * (q - p)` is a paraboloid in the two shares. Where its minimum
+/// is out of bounds, that of one share alone counts.
+fn with_shares(tickets: &[Scored], calibration: Calibration) -> (f64, Calibration) {
     let mut buffer = Vec::new();
-    let (mut constant, mut slope, mut bend) = (0.0, 0.0, 0.0);
+    let mut constant = 0.0;
+    let ([mut slopes, mut bends], mut twist) = ([[0.0f64; 2]; 2], 0.0);
     for ticket in tickets {
         buffer.clear();
         buffer.extend_from_slice(&ticket.scores);
         calibration.probabilities(&mut buffer, ticket.words);
-        let even = 1.0 / buffer.len().max(1) as f64;
+        let (even, near) = (1.0 / buffer.len().max(1) as f64, near(&buffer));
         for (i, p) in buffer.iter().enumerate() {
             let off = p - if i == ticket.truth { 1.0 } else { 0.0 };
-            let turn = even - p;
+            let turns = [even - p, flat(*p) / near - p];
             constant += off * off;
-            slope += off * turn;
-            bend += turn * turn;
+            for ((slope, bend), turn) in slopes.iter_mut().zip(&mut bends).zip(turns) {
+                *slope += off * turn;
+                *bend += turn * turn;
+            }
+            twist += turns[0] * turns[1];
         }
     }
-    let noise = if bend > 0.0 { (-slope / bend).clamp(0.0, MOST_NOISE) } else { 0.0 };
-    let sum = constant + noise * (2.0 * slope + noise * bend);
-    (sum / tickets.len().max(1) as f64, noise)
+    let score = |[a, b]: [f64; 2]| {
+        let straight = a * slopes[0] + b * slopes[1];
+        constant + 2.0 * (straight + a * b * twist) + a * a * bends[0] + b * b * bends[1]
+    };
+    let alone = |i: usize| {
+        if bends[i] > 0.0 { (-slopes[i] / bends[i]).clamp(0.0, MOST_NOISE) } else { 0.0 }
+    };
+    let determinant = bends[0] * bends[1] - twist * twist;
+    let both = [
+        (slopes[1] * twist - slopes[0] * bends[1]) / determinant,
+        (slopes[0] * twist - slopes[1] * bends[0]) / determinant,
+    ];
+    // Not so where the two are one and the same and the quotients mean nothing.
+    let fine = both.iter().all(|share| *share > 0.0) && both[0] + both[1] <= MOST_NOISE;
+    let shares = [Some([alone(0), 0.0]), Some([0.0, alone(1)]), fine.then_some(both)];
+    let [noise, confusion] = shares
+        .into_iter()
+        .flatten()
+        .min_by(|a, b| score(*a).total_cmp(&score(*b)))
+        .unwrap_or_default();
+    let mean = score([noise, confusion]) / tickets.len().max(1) as f64;
+    (mean, Calibration { noise, confusion, ..calibration })
 }
 
 /// As [`calibrate`], and apart for each language that has tickets enough.
@@ -218,6 +243,38 @@ mod tests {
         let mut sure = vec![10.0, 0.0];
         calibrate(&tickets).probabilities(&mut sure, 1);
         assert!((sure[0] - 0.95).abs() < 0.02, "{}", sure[0]);
+    }
+
+    #[test]
+    fn labels_that_a_near_one_was_taken_for_are_found() {
+        // Tickets are right as often as a known calibration says, for leads from small to great.
+        let true_one =
+            Calibration { temperature: 0.5, noise: 0.04, confusion: 0.3, ..Calibration::NONE };
+        let leads = [0.2, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0];
+        let probabilities = |lead: f64, calibration: Calibration| {
+            let mut scores = vec![lead, 0.6 * lead, 0.0, 0.0, -0.5, -1.0];
+            calibration.probabilities(&mut scores, 1);
+            scores
+        };
+        let of_lead = |lead: &f64| -> Vec<Scored> {
+            let scores = vec![*lead, 0.6 * lead, 0.0, 0.0, -0.5, -1.0];
+            let of_label = |(truth, p): (usize, f64)| {
+                let one =
+                    Scored { scores: scores.clone(), words: 1, truth, language: Language::En };
+                vec![one; (p * 500.0).round() as usize]
+            };
+            probabilities(*lead, true_one).into_iter().enumerate().flat_map(of_label).collect()
+        };
+        let tickets: Vec<Scored> = leads.iter().flat_map(of_lead).collect();
+        let found = calibrate(&tickets);
+        assert!(
+            (found.noise - 0.04).abs() < 0.02 && (found.confusion - 0.3).abs() < 0.05,
+            "{found:?}"
+        );
+        for lead in leads {
+            let (there, claimed) = (probabilities(lead, true_one), probabilities(lead, found));
+            assert!((there[0] - claimed[0]).abs() < 0.01, "{lead}: {there:?} {claimed:?}");
+        }
     }
 
     #[test]

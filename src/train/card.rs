@@ -91,12 +91,14 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     for head in &manifest.heads {
         let _ = writeln!(
             out,
-            "- {}: {}; temperature {:.4}, length exponent {:.2}, noise {:.4}",
+            "- {}: {}; temperature {:.4}, length exponent {:.2}, noise {:.4}, \
+             confusion {:.4}",
             head.target,
             head.method,
             head.calibration.overall.temperature,
             head.calibration.overall.exponent,
-            head.calibration.overall.noise
+            head.calibration.overall.noise,
+            head.calibration.overall.confusion
         );
     }
     out.push('\n');

@@ -259,6 +259,7 @@ pub fn train(
         drop((corpus, model));
         let all: Vec<usize> = (0..data.examples.len()).collect();
         let (again, corpus) = self::corpus(&data, &texts, &all, recipe);
+        drop(texts);
         let from = again.places_in(&vocabulary);
         let vocabulary = again;
         let heads: Vec<Trained> =

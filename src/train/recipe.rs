@@ -220,8 +220,8 @@ impl Default for Fit {
     fn default() -> Self {
         Self {
             kind: Kind::Auto,
-            alpha: vec![0.03, 0.1, 0.3],
-            lambda: vec![0.3, 0.1, 0.03],
+            alpha: vec![0.03, 0.1, 0.3, 1.0],
+            lambda: vec![0.3, 0.1, 0.03, 1.0],
             min_tickets: 2,
         }
     }

@@ -5,7 +5,7 @@
 //! its complement or the sharpened form, makes no difference here. Scores become probabilities
 //! through a length-aware temperature ([`Calibration`]).
 
-mod calibration;
+pub mod calibration;
 mod explain;
 pub mod table;
 

@@ -6,24 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::triage::text::language::Language;
 
-/// Scores to probabilities: `(1 - noise) * softmax(score / (temperature * n^exponent)) + noise / k`,
-/// where `n` is the number of known words in the text and `k` that of the labels. A temperature
-/// (Guo et al. 2017) that knows the text's length, and a share of tickets whose label has nothing
-/// to do with what they say: without it the surest answers claim more than any answer can.
+/// Scores to probabilities. With `p = softmax(score / (temperature * n^exponent))`, where `n` is the
+/// number of known words in the text, and `q` the fourth roots of `p`, made to sum to 1, they are
+/// `(1 - noise - confusion) * p + noise / k + confusion * q` for `k` labels: a temperature (Guo et
+/// al. 2017) that knows the text's length, a share of tickets whose label has nothing to do with
+/// what they say, and one of those whose label is a near one, taken for the right one. Without
+/// these the surest answers claim more than any answer can. (Zhang et al. 2020 mix a tempered
+/// softmax, a plain one and an even one; here the second follows from the first.)
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Above 0.
     pub temperature: f64,
     /// From -1 (long texts are surer) over 0 (length is ignored) to 1.
     pub exponent: f64,
-    /// From 0 to below 1.
+    /// From 0; together with `confusion` below 1.
     #[serde(default)]
     pub noise: f64,
+    /// From 0; bundles before format 4 have none.
+    #[serde(default)]
+    pub confusion: f64,
 }
 
 impl Calibration {
     /// No calibration.
-    pub const NONE: Self = Self { temperature: 1.0, exponent: 0.0, noise: 0.0 };
+    pub const NONE: Self = Self { temperature: 1.0, exponent: 0.0, noise: 0.0, confusion: 0.0 };
 
     /// What scores are multiplied by for a text of `n` words. Finite and above 0.
     pub fn scale(&self, n: u32) -> f64 {
@@ -34,16 +40,30 @@ impl Calibration {
     pub fn is_valid(&self) -> bool {
         (1e-6..=1e6).contains(&self.temperature)
             && (-1.0..=1.0).contains(&self.exponent)
-            && (0.0..1.0).contains(&self.noise)
+            && self.noise >= 0.0
+            && self.confusion >= 0.0
+            && self.noise + self.confusion < 1.0
     }
 
     /// Turns the scores of a text of `n` words into probabilities, in place. They sum to 1 and keep
     /// the scores' order, for any finite scores.
     pub fn probabilities(&self, scores: &mut [f64], n: u32) {
         softmax(scores, self.scale(n));
-        let (rest, floor) = (1.0 - self.noise, self.noise / scores.len().max(1) as f64);
-        scores.iter_mut().for_each(|p| *p = rest * *p + floor);
+        let (noise, confusion) = (self.noise, self.confusion);
+        let (rest, floor) = (1.0 - noise - confusion, noise / scores.len().max(1) as f64);
+        let each = if confusion > 0.0 { confusion / near(scores) } else { 0.0 };
+        scores.iter_mut().for_each(|p| *p = rest * *p + floor + each * flat(*p));
     }
+}
+
+/// A probability made more like the others: its fourth root, which is to be divided by [`near`].
+pub fn flat(p: f64) -> f64 {
+    p.sqrt().sqrt()
+}
+
+/// What the [`flat`] ones of all probabilities sum up to.
+pub fn near(probabilities: &[f64]) -> f64 {
+    probabilities.iter().map(|p| flat(*p)).sum()
 }
 
 /// A head's calibration, with one of its own for each language that had tickets enough.

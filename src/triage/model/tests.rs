@@ -48,7 +48,7 @@ fn parts(calibration: Calibration) -> Parts {
 }
 
 fn model() -> Model {
-    Model::new(parts(Calibration { temperature: 0.7, exponent: 0.5, noise: 0.0 })).unwrap()
+    Model::new(parts(Calibration { temperature: 0.7, exponent: 0.5, ..Calibration::NONE })).unwrap()
 }
 
 fn check(model: &Model, text: &Text<'_>) {
@@ -174,8 +174,8 @@ fn very_long_texts_stay_finite() {
     let text = "vpn error connect ".repeat(40_000);
     for calibration in [
         Calibration::NONE,
-        Calibration { temperature: 1e-6, exponent: 0.0, noise: 0.0 },
-        Calibration { temperature: 1e6, exponent: 1.0, noise: 0.0 },
+        Calibration { temperature: 1e-6, exponent: 0.0, ..Calibration::NONE },
+        Calibration { temperature: 1e6, exponent: 1.0, ..Calibration::NONE },
     ] {
         check(&Model::new(parts(calibration)).unwrap(), &Text::new("printer", &text));
     }
@@ -243,11 +243,12 @@ proptest! {
         mut scores in prop::collection::vec(-1e12f64..1e12, 1..40),
         temperature in 1e-6f64..1e6,
         exponent in 0.0f64..=1.0,
-        noise in 0.0f64..0.9,
+        noise in 0.0f64..0.5,
+        confusion in 0.0f64..0.5,
         n in any::<u32>(),
     ) {
         let before = scores.clone();
-        Calibration { temperature, exponent, noise }.probabilities(&mut scores, n);
+        Calibration { temperature, exponent, noise, confusion }.probabilities(&mut scores, n);
         prop_assert!(scores.iter().all(|p| p.is_finite() && (0.0..=1.0).contains(p)));
         prop_assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         // Within a length the order stays, and no answer is surer than labels are right.

@@ -11,7 +11,7 @@ fn model(labels: &[&str], threshold: f64) -> Arc<Model> {
         target: Target::Category,
         labels: labels.iter().map(|l| Arc::from(*l)).collect(),
         thresholds: vec![threshold; labels.len()],
-        calibration: Calibration { temperature: 0.2, exponent: 0.0, noise: 0.0 }.into(),
+        calibration: Calibration { temperature: 0.2, exponent: 0.0, ..Calibration::NONE }.into(),
         bias: vec![0.0; labels.len()],
     };
     let weight = |(word, label): (usize, usize)| if word == label + 1 { 1.0 } else { 0.0 };
