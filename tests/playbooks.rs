@@ -110,16 +110,16 @@ fn a_change_needs_a_version_and_an_approval() {
         assert!(problems.contains(says), "{says}: {problems}");
     }
     edit(dir.path(), "clear_print_queue.toml", "titel =", "title =");
-    edit(dir.path(), "unlock_account.toml", "version = 1", "version = 2");
-    assert!(good(dir.path(), &check).contains("version 2, unapproved, live"));
+    edit(dir.path(), "unlock_account.toml", "version = 2", "version = 3");
+    assert!(good(dir.path(), &check).contains("version 3, unapproved, live"));
     let approve =
         |id, by| ["approve", id, "--by", by, "--until", "2999-01-01", "--playbooks", "playbooks"];
     let owner = bad(dir.path(), &approve("unlock_account", "identity-team@example.com"));
     assert!(owner.contains("two people have to agree"), "{owner}");
     assert!(bad(dir.path(), &approve("unlock", "board")).contains("there is no playbook unlock"));
     let said = good(dir.path(), &approve("unlock_account", "board"));
-    assert!(said.contains("unlock_account version 2 is approved until 2999-01-01"), "{said}");
-    assert!(good(dir.path(), &check).contains("version 2, approved until 2999-01-01, live"));
+    assert!(said.contains("unlock_account version 3 is approved until 2999-01-01"), "{said}");
+    assert!(good(dir.path(), &check).contains("version 3, approved until 2999-01-01, live"));
     let text = fs::read_to_string(dir.path().join("playbooks/unlock_account.toml")).expect("text");
     assert!(text.contains("# Questions about unlocking"), "comments are kept");
 }

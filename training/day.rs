@@ -247,7 +247,8 @@ fn report(arguments: &Arguments, both: &Both<'_>) -> Result<String> {
          Caps and calls a minute are a million, so that they hold nothing back; everything else is as in \
          `config/default.toml`. *Resolvable* requests name what they are about. *Right* is an action that its ticket \
          asks for, on the account, desktop or printer that it names. What was said above holds here too: this is no \
-         blind test, and the wordings are synthetic.\n\n\
+         blind test, and the wordings are synthetic. Words of `unlock_account`'s rules were chosen after a look at these \
+         very near misses.\n\n\
          **Of {asked} resolvable requests {resolved} were resolved ({}); of {acted} actions {} were wrong (precision \
          {}).** The aims are .90 at .99.\n\n\
          From a ticket's record to its outcome's: p50 {} ms, p99 {} ms, longest {} ms.\n\n\
