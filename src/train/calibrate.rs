@@ -12,7 +12,7 @@ const OWN_CALIBRATION: usize = 300;
 /// Held-out tickets that are looked at: more do not move a temperature.
 const ENOUGH: usize = 4000;
 /// A larger share of wrong labels is no calibration but a bad model.
-const MOST_NOISE: f64 = 0.5;
+const MOST_WRONG: f64 = 0.5;
 
 /// A held-out ticket: uncalibrated scores by label, its number of known words, its true label.
 #[derive(Clone, Debug)]
@@ -78,52 +78,75 @@ pub fn temperature(tickets: &[Scored], exponent: f64) -> Calibration {
 }
 
 /// A calibration with the noise and the confusion that make its Brier score least, and that score.
-///
-/// With probabilities `p`, truth `y`, `u` for an even spread and `q` for a near one, the score of
-/// `p + noise * (u - p) + confusion * (q - p)` is a paraboloid in the two shares. Where its minimum
-/// is out of bounds, that of one share alone counts.
 fn with_shares(tickets: &[Scored], calibration: Calibration) -> (f64, Calibration) {
     let mut buffer = Vec::new();
-    let mut constant = 0.0;
-    let ([mut slopes, mut bends], mut twist) = ([[0.0f64; 2]; 2], 0.0);
+    let mut errors = Errors::default();
     for ticket in tickets {
         buffer.clear();
         buffer.extend_from_slice(&ticket.scores);
         calibration.probabilities(&mut buffer, ticket.words);
-        let (even, near) = (1.0 / buffer.len().max(1) as f64, near(&buffer));
-        for (i, p) in buffer.iter().enumerate() {
-            let off = p - if i == ticket.truth { 1.0 } else { 0.0 };
+        errors.add(&buffer, ticket.truth);
+    }
+    let (sum, [noise, confusion]) = errors.least();
+    (sum / tickets.len().max(1) as f64, Calibration { noise, confusion, ..calibration })
+}
+
+/// The sum of squared errors as a function of the two shares of wrong labels. With probabilities
+/// `p`, truth `y`, an even spread `u` and a near one `q`, that of
+/// `p + noise * (u - p) + confusion * (q - p) - y` is a paraboloid.
+#[derive(Default)]
+struct Errors {
+    constant: f64,
+    /// By share: half of the slope at 0, and half of how it bends.
+    slopes: [f64; 2],
+    bends: [f64; 2],
+    /// How each share bends the other's slope, halved.
+    twist: f64,
+}
+
+impl Errors {
+    fn add(&mut self, probabilities: &[f64], truth: usize) {
+        let (even, near) = (1.0 / probabilities.len().max(1) as f64, near(probabilities));
+        for (i, p) in probabilities.iter().enumerate() {
+            let off = p - if i == truth { 1.0 } else { 0.0 };
             let turns = [even - p, flat(*p) / near - p];
-            constant += off * off;
-            for ((slope, bend), turn) in slopes.iter_mut().zip(&mut bends).zip(turns) {
-                *slope += off * turn;
-                *bend += turn * turn;
+            self.constant += off * off;
+            for (share, turn) in turns.iter().enumerate() {
+                self.slopes[share] += off * turn;
+                self.bends[share] += turn * turn;
             }
-            twist += turns[0] * turns[1];
+            self.twist += turns[0] * turns[1];
         }
     }
-    let score = |[a, b]: [f64; 2]| {
-        let straight = a * slopes[0] + b * slopes[1];
-        constant + 2.0 * (straight + a * b * twist) + a * a * bends[0] + b * b * bends[1]
-    };
-    let alone = |i: usize| {
-        if bends[i] > 0.0 { (-slopes[i] / bends[i]).clamp(0.0, MOST_NOISE) } else { 0.0 }
-    };
-    let determinant = bends[0] * bends[1] - twist * twist;
-    let both = [
-        (slopes[1] * twist - slopes[0] * bends[1]) / determinant,
-        (slopes[0] * twist - slopes[1] * bends[0]) / determinant,
-    ];
-    // Not so where the two are one and the same and the quotients mean nothing.
-    let fine = both.iter().all(|share| *share > 0.0) && both[0] + both[1] <= MOST_NOISE;
-    let shares = [Some([alone(0), 0.0]), Some([0.0, alone(1)]), fine.then_some(both)];
-    let [noise, confusion] = shares
-        .into_iter()
-        .flatten()
-        .min_by(|a, b| score(*a).total_cmp(&score(*b)))
-        .unwrap_or_default();
-    let mean = score([noise, confusion]) / tickets.len().max(1) as f64;
-    (mean, Calibration { noise, confusion, ..calibration })
+
+    fn at(&self, [a, b]: [f64; 2]) -> f64 {
+        let straight = a * self.slopes[0] + b * self.slopes[1];
+        let bent = a * a * self.bends[0] + b * b * self.bends[1];
+        self.constant + 2.0 * (straight + a * b * self.twist) + bent
+    }
+
+    /// The least sum, and the shares that it takes: those of the paraboloid's minimum, or of one
+    /// share alone where that minimum is out of bounds.
+    fn least(&self) -> (f64, [f64; 2]) {
+        let Self { slopes, bends, twist, .. } = self;
+        let alone = |i: usize| {
+            if bends[i] > 0.0 { (-slopes[i] / bends[i]).clamp(0.0, MOST_WRONG) } else { 0.0 }
+        };
+        let determinant = bends[0] * bends[1] - twist * twist;
+        let both = [
+            (slopes[1] * twist - slopes[0] * bends[1]) / determinant,
+            (slopes[0] * twist - slopes[1] * bends[0]) / determinant,
+        ];
+        // Without a determinant the two are one and the quotients no numbers, which fails this.
+        let within = both.iter().all(|share| *share > 0.0) && both[0] + both[1] <= MOST_WRONG;
+        let mut best = [alone(0), 0.0];
+        for other in [Some([0.0, alone(1)]), within.then_some(both)].into_iter().flatten() {
+            if self.at(other) < self.at(best) {
+                best = other;
+            }
+        }
+        (self.at(best), best)
+    }
 }
 
 /// As [`calibrate`], and apart for each language that has tickets enough.
