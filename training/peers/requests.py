@@ -47,6 +47,7 @@ class Variant:
     half: bool = False
     few: bool = False
     named: bool = False
+    precision: float = PRECISION
 
 
 VARIANTS = [
@@ -54,6 +55,12 @@ VARIANTS = [
     Variant("half of the other intents are never seen in training", half=True),
     Variant(f"as the first, with {FEW} examples a request", few=True),
     Variant("as the first, but the others keep their own labels (`triaged` alone)", named=True),
+    Variant(
+        f"the same with {FEW} examples a request, asked for .95 in place of .99 (`triaged` alone)",
+        few=True,
+        named=True,
+        precision=0.95,
+    ),
 ]
 
 
@@ -173,7 +180,7 @@ def known(options: argparse.Namespace, model: Path, tickets: Path) -> list[Row]:
 
 
 def ours(
-    options: argparse.Namespace, folder: Path, named: bool, train: list[Row], test: list[Row]
+    options: argparse.Namespace, folder: Path, variant: Variant, train: list[Row], test: list[Row]
 ) -> Outcome:
     """triaged, trained by its command line and asked as it serves."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,9 +189,14 @@ def ours(
             for row in some:
                 request = "" if row["label"] == OTHER else row["label"]
                 ticket = {"ticket_id": row["id"], "subject": "", "body": row["text"]}
-                other = {"label_category": row["intent"]} if named else {}
+                other = {"label_category": row["intent"]} if variant.named else {}
                 file.write(json.dumps(ticket | other | {"label_request": request}) + "\n")
-    recipe = Path(__file__).with_name("requests.toml")
+    asked = Path(__file__).with_name("requests.toml").read_text(encoding="utf-8")
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        asked.replace(f"precision = {PRECISION}", f"precision = {variant.precision}"),
+        encoding="utf-8",
+    )
     arguments = ["--data", folder / "train.jsonl", "--recipe", recipe, "--out", folder / "model"]
     subprocess.run([options.binary, "train", *arguments], capture_output=True, check=True)
     answers = known(options, folder / "model", folder / "test.jsonl")
@@ -200,7 +212,7 @@ def measure(options: argparse.Namespace, number: int, variant: Variant) -> dict[
     """All systems on one draw; the peers' outcomes are kept from an earlier run."""
     train, test = rows(options.data, number, variant)
     folder = options.work / f"{number}-{VARIANTS.index(variant)}"
-    found = {"triaged": ours(options, folder, variant.named, train, test)}
+    found = {"triaged": ours(options, folder, variant, train, test)}
     if variant.named:
         return found
     for name, pipeline in peers().items():
@@ -266,7 +278,9 @@ best threshold of all would reach, chosen on the test rows with hindsight.
 
 The draws were fixed before anything was measured. The rule was not: the authors saw these test rows'
 outcomes while they compared rules, and whether others keep their labels. No row was looked at to set
-a number, but the table is no blind test of the rule.
+a number, but the table is no blind test of the rule. With 20 examples a request .99 cannot be shown: it
+takes some 270 names without a wrong one, and there are 300 requests in all. Who has so few asks for less until there are
+more, as the last table does, and lets people confirm.
 
 The aim is .90 resolved at .99. {verdict}
 """
