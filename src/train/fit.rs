@@ -69,6 +69,7 @@ impl Counts {
                 }
             }
         }
+        drop(units);
         for (label, own) in new.features.iter_mut().enumerate() {
             let rows = features.iter().skip(label).step_by(k.max(1));
             own.iter_mut().zip(rows).for_each(|(own, sum)| *own = *sum);
