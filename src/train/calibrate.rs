@@ -1,6 +1,6 @@
 //! From scores to probabilities that mean what they say, on tickets that were not fitted on.
 
-use crate::triage::model::calibration::{flat, near};
+use crate::triage::model::calibration::{fourth_root, fourth_roots};
 use crate::triage::model::{Calibration, Calibrations};
 use crate::triage::text::language::Language;
 
@@ -106,10 +106,10 @@ struct Errors {
 
 impl Errors {
     fn add(&mut self, probabilities: &[f64], truth: usize) {
-        let (even, near) = (1.0 / probabilities.len().max(1) as f64, near(probabilities));
+        let (even, roots) = (1.0 / probabilities.len().max(1) as f64, fourth_roots(probabilities));
         for (i, p) in probabilities.iter().enumerate() {
             let off = p - if i == truth { 1.0 } else { 0.0 };
-            let turns = [even - p, flat(*p) / near - p];
+            let turns = [even - p, fourth_root(*p) / roots - p];
             self.constant += off * off;
             for (share, turn) in turns.iter().enumerate() {
                 self.slopes[share] += off * turn;

@@ -191,12 +191,12 @@ def ours(
                 ticket = {"ticket_id": row["id"], "subject": "", "body": row["text"]}
                 other = {"label_category": row["intent"]} if variant.named else {}
                 file.write(json.dumps(ticket | other | {"label_request": request}) + "\n")
-    asked = Path(__file__).with_name("requests.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("requests.toml").read_text(encoding="utf-8")
+    before, line, after = text.partition(f"precision = {PRECISION}")
+    if not line:
+        raise ValueError(f"requests.toml does not ask for a precision of {PRECISION}")
     recipe = folder / "recipe.toml"
-    recipe.write_text(
-        asked.replace(f"precision = {PRECISION}", f"precision = {variant.precision}"),
-        encoding="utf-8",
-    )
+    recipe.write_text(f"{before}precision = {variant.precision}{after}", encoding="utf-8")
     arguments = ["--data", folder / "train.jsonl", "--recipe", recipe, "--out", folder / "model"]
     subprocess.run([options.binary, "train", *arguments], capture_output=True, check=True)
     answers = known(options, folder / "model", folder / "test.jsonl")

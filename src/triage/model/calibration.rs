@@ -51,19 +51,21 @@ impl Calibration {
         softmax(scores, self.scale(n));
         let (noise, confusion) = (self.noise, self.confusion);
         let (rest, floor) = (1.0 - noise - confusion, noise / scores.len().max(1) as f64);
-        let each = if confusion > 0.0 { confusion / near(scores) } else { 0.0 };
-        scores.iter_mut().for_each(|p| *p = rest * *p + floor + each * flat(*p));
+        let each = if confusion > 0.0 { confusion / fourth_roots(scores) } else { 0.0 };
+        // Most heads of clean data have none: they need no roots.
+        let near = |p: f64| if each > 0.0 { each * fourth_root(p) } else { 0.0 };
+        scores.iter_mut().for_each(|p| *p = rest * *p + floor + near(*p));
     }
 }
 
-/// A probability made more like the others: its fourth root, which is to be divided by [`near`].
-pub fn flat(p: f64) -> f64 {
+/// A probability made more like the others; to be divided by the [`fourth_roots`] of all.
+pub fn fourth_root(p: f64) -> f64 {
     p.sqrt().sqrt()
 }
 
-/// What the [`flat`] ones of all probabilities sum up to.
-pub fn near(probabilities: &[f64]) -> f64 {
-    probabilities.iter().map(|p| flat(*p)).sum()
+/// The sum of the probabilities' fourth roots. Above 0, as they sum up to 1.
+pub fn fourth_roots(probabilities: &[f64]) -> f64 {
+    probabilities.iter().map(|p| fourth_root(*p)).sum()
 }
 
 /// A head's calibration, with one of its own for each language that had tickets enough.

@@ -209,6 +209,15 @@ fn parts_that_do_not_fit_are_refused() {
         error(|p| p.heads[0].calibration.overall.temperature = 0.0),
         ModelError::Range { .. }
     ));
+    let too_many_wrong = |p: &mut Parts| {
+        let calibration = &mut p.heads[0].calibration.overall;
+        (calibration.noise, calibration.confusion) = (0.5, 0.5);
+    };
+    assert!(matches!(error(too_many_wrong), ModelError::Range { .. }));
+    assert!(matches!(
+        error(|p| p.heads[0].calibration.overall.confusion = -0.1),
+        ModelError::Range { .. }
+    ));
     assert!(matches!(error(|p| p.weights.truncate(3)), ModelError::Weights { .. }));
     let not_a_number = error(|p| p.weights[7] = f32::INFINITY);
     assert_eq!(error(|p| p.scales[3] = -1.0), ModelError::Scale { entry: 3 });
@@ -243,11 +252,12 @@ proptest! {
         mut scores in prop::collection::vec(-1e12f64..1e12, 1..40),
         temperature in 1e-6f64..1e6,
         exponent in 0.0f64..=1.0,
-        noise in 0.0f64..0.5,
-        confusion in 0.0f64..0.5,
+        noise in 0.0f64..0.9,
+        of_the_rest in 0.0f64..1.0,
         n in any::<u32>(),
     ) {
         let before = scores.clone();
+        let confusion = of_the_rest * (0.99 - noise);
         Calibration { temperature, exponent, noise, confusion }.probabilities(&mut scores, n);
         prop_assert!(scores.iter().all(|p| p.is_finite() && (0.0..=1.0).contains(p)));
         prop_assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-9);
