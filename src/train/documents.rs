@@ -3,6 +3,9 @@
 //! a whole corpus are done a unit at a time, which is some ten times less work than a feature at
 //! a time; the values are those of [`crate::triage::model::table::Table`].
 
+mod levels;
+
+use self::levels::Levels;
 use super::fit::Sparse;
 use super::texts::{BREAK, Map, Texts};
 use super::vocabulary::Vocabulary;
@@ -17,8 +20,9 @@ pub struct Documents {
     /// For each ticket, where its units begin in `unit_of`; one more for the end.
     starts: Vec<usize>,
     unit_of: Vec<u32>,
-    /// Beside `unit_of`: how much the unit counts in the ticket.
-    counts: Vec<f32>,
+    /// Beside `unit_of`: how much the unit counts in the ticket, as a place in `levels`.
+    counts: Vec<u16>,
+    levels: Levels,
     /// For each ticket, how many of its words the model knows, repetitions included.
     pub known: Vec<u32>,
 }
@@ -84,6 +88,7 @@ impl Documents {
             starts: vec![0],
             unit_of: Vec::new(),
             counts: Vec::new(),
+            levels: Levels::default(),
             known: Vec::with_capacity(of.len()),
         };
         let mut words: Map<u32, (Option<u32>, bool)> = Map::default();
@@ -119,7 +124,8 @@ impl Documents {
             bag.sort_unstable_by_key(|(unit, _)| *unit);
             for same in bag.chunk_by(|a, b| a.0 == b.0) {
                 new.unit_of.push(same[0].0);
-                new.counts.push(dampened(same.iter().map(|(_, weight)| weight).sum()));
+                let g = dampened(same.iter().map(|(_, weight)| weight).sum());
+                new.counts.push(new.levels.place(g));
             }
             new.starts.push(new.unit_of.len());
             new.known.push(all_known);
@@ -135,7 +141,7 @@ impl Documents {
     pub fn ticket(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let range = self.starts[i]..self.starts[i + 1];
         let units = self.unit_of[range.clone()].iter().map(|unit| *unit as usize);
-        units.zip(self.counts[range].iter().copied())
+        units.zip(self.counts[range].iter().map(|place| self.levels.at(*place)))
     }
 
     /// For each unit the sum of its values' squares, over active features.
@@ -167,19 +173,22 @@ impl Documents {
             starts: vec![0],
             unit_of: Vec::new(),
             counts: Vec::new(),
+            levels: self.levels.clone(),
             known: Vec::with_capacity(tickets.len()),
         };
         let mut units: Vec<Option<u32>> = vec![None; self.units.len()];
         let mut grams = Vec::new();
         for ticket in tickets {
-            for (unit, g) in self.ticket(ticket) {
+            let range = self.starts[ticket]..self.starts[ticket + 1];
+            new.counts.extend_from_slice(&self.counts[range.clone()]);
+            for unit in &self.unit_of[range] {
+                let unit = *unit as usize;
                 let place = *units[unit].get_or_insert_with(|| {
                     grams.clear();
                     grams.extend(self.units.grams(unit).iter().map(|id| features[*id as usize]));
                     new.units.push(features[self.units.own[unit] as usize], &grams)
                 });
                 new.unit_of.push(place);
-                new.counts.push(g);
             }
             new.starts.push(new.unit_of.len());
             new.known.push(self.known[ticket]);

@@ -39,11 +39,10 @@ pub struct Problem<'a> {
     middle_feature: usize,
 }
 
-/// What one penalty makes of the problem: `[feature][label]`, the biases last.
+/// What one penalty makes of the problem.
 struct Scaled {
-    /// What a variable is multiplied by to be a weight.
-    factors: Vec<f32>,
-    /// What a variable's square costs, twice.
+    lambda: f32,
+    /// What a variable's square costs, twice: `[feature][label]`, the biases last.
     penalties: Vec<f32>,
 }
 
@@ -114,59 +113,82 @@ impl<'a> Problem<'a> {
     /// zero; and the parameters that they come from.
     pub fn solve(&self, lambda: f64, start: Option<&[f32]>, limits: Limits) -> (Weights, Vec<f32>) {
         let scaled = self.scaled(lambda as f32);
-        let units = |i: usize| scaled.factors[i] / self.ratios.get(i).copied().unwrap_or(1.0);
-        let mut x = vec![0.0f32; scaled.factors.len()];
+        let units = self.units(&scaled);
+        let mut x = vec![0.0f32; scaled.penalties.len()];
         if let Some(start) = start {
-            for (i, (x, parameter)) in x.iter_mut().zip(start).enumerate() {
-                let unit = units(i);
+            for ((x, parameter), unit) in x.iter_mut().zip(start).zip(self.units(&scaled)) {
                 *x = if unit > 0.0 { parameter / unit } else { 0.0 };
             }
         }
         let mut buffers = Buffers::new(self);
         minimise(&mut x, limits, |x, g| self.loss(x, &scaled, g, &mut buffers));
         drop(buffers);
-        let mut weights: Vec<f32> = x.iter().zip(&scaled.factors).map(|(x, f)| x * f).collect();
+        let mut weights: Vec<f32> =
+            x.iter().zip(self.factors(&scaled)).map(|(x, f)| x * f).collect();
         let biases = weights.split_off(self.documents.features * self.labels);
         let weights = Weights { weights, biases: biases.into_iter().map(f64::from).collect() };
-        for (i, x) in x.iter_mut().enumerate() {
-            let unit = units(i);
+        for (x, unit) in x.iter_mut().zip(units) {
             *x = if unit.is_finite() { *x * unit } else { 0.0 };
         }
         (weights, x)
     }
 
     fn scaled(&self, lambda: f32) -> Scaled {
-        let k = self.labels;
-        let tickets = self.of.len() as f32;
-        let (mut factors, mut penalties) = (self.ratios.clone(), vec![0.0; self.ratios.len()]);
-        for (feature, squares) in self.squares.iter().enumerate() {
-            let row = feature * k..(feature + 1) * k;
-            let pairs = factors[row.clone()].iter_mut().zip(&mut penalties[row]);
-            for ((factor, penalty), spread) in pairs.zip(&self.spreads) {
-                let bend = squares * spread * *factor * *factor + lambda;
-                *factor /= bend.sqrt();
-                *penalty = lambda / bend;
-            }
+        let mut penalties = Vec::with_capacity(self.ratios.len() + self.labels);
+        for feature in 0..self.documents.features {
+            penalties.extend(self.bends(feature, lambda).map(|(_, bend)| lambda / bend));
         }
-        factors
-            .extend(self.spreads.iter().map(|spread| (tickets * spread).max(1.0).sqrt().recip()));
-        penalties.resize(factors.len(), 0.0);
-        Scaled { factors, penalties }
+        penalties.extend(vec![0.0; self.labels]);
+        Scaled { lambda, penalties }
+    }
+
+    /// For each label of a feature its ratio, and about how much the penalised sum bends there.
+    fn bends(&self, feature: usize, lambda: f32) -> impl Iterator<Item = (f32, f32)> {
+        let squares = self.squares[feature];
+        let ratios = &self.ratios[feature * self.labels..][..self.labels];
+        let bend = move |(ratio, spread): (&f32, &f32)| {
+            (*ratio, squares * spread * ratio * ratio + lambda)
+        };
+        ratios.iter().zip(&self.spreads).map(bend)
+    }
+
+    /// What the variables of a feature are multiplied by to be weights. As many numbers as there
+    /// are variables would be too much to keep.
+    fn factors_of(&self, feature: usize, scaled: &Scaled) -> impl Iterator<Item = f32> {
+        self.bends(feature, scaled.lambda).map(|(ratio, bend)| ratio / bend.sqrt())
+    }
+
+    fn bias_factors(&self) -> impl Iterator<Item = f32> {
+        let tickets = self.of.len() as f32;
+        self.spreads.iter().map(move |spread| (tickets * spread).max(1.0).sqrt().recip())
+    }
+
+    /// What all variables are multiplied by to be weights and biases.
+    fn factors(&self, scaled: &Scaled) -> impl Iterator<Item = f32> {
+        let features = (0..self.documents.features).flat_map(|f| self.factors_of(f, scaled));
+        features.chain(self.bias_factors())
+    }
+
+    /// What all variables are multiplied by to be parameters.
+    fn units(&self, scaled: &Scaled) -> impl Iterator<Item = f32> {
+        let ratios = self.ratios.iter().copied().chain(std::iter::repeat(1.0));
+        self.factors(scaled).zip(ratios).map(|(factor, ratio)| factor / ratio)
     }
 
     /// The penalised negative log likelihood and its gradient.
     fn loss(&self, x: &[f32], scaled: &Scaled, gradient: &mut [f32], buffers: &mut Buffers) -> f64 {
         let k = self.labels;
         let features = self.documents.features;
-        let Scaled { factors, penalties } = scaled;
-        let Buffers { weights, units, halves, costs } = buffers;
+        let penalties = &scaled.penalties;
+        let Buffers { weights, biases, units, halves, costs } = buffers;
         in_two(weights, k, features / 2, |from, rows| {
-            let at = from * k..from * k + rows.len();
-            for ((weight, u), factor) in rows.iter_mut().zip(&x[at.clone()]).zip(&factors[at]) {
-                *weight = u * factor;
+            for (i, row) in rows.chunks_mut(k).enumerate() {
+                let (factors, u) = (self.factors_of(from + i, scaled), &x[(from + i) * k..][..k]);
+                row.iter_mut().zip(u).zip(factors).for_each(|((w, u), factor)| *w = u * factor);
             }
         });
-        let (weights, biases) = weights.split_at(features * k);
+        let u = &x[features * k..];
+        biases.iter_mut().zip(u).zip(self.bias_factors()).for_each(|((b, u), f)| *b = u * f);
         in_two(units, k, self.middle_unit, |from, rows| {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 self.unit_row(from + i, weights, row);
@@ -189,7 +211,7 @@ impl<'a> Problem<'a> {
             for (i, row) in rows.chunks_mut(k).enumerate() {
                 let at = (from + i) * k;
                 self.feature_gradient(from + i, &first.units, row);
-                let (factors, u) = (&factors[at..][..k], &x[at..][..k]);
+                let (factors, u) = (self.factors_of(from + i, scaled), &x[at..][..k]);
                 let penalties = &penalties[at..][..k];
                 for (((g, factor), penalty), u) in row.iter_mut().zip(factors).zip(penalties).zip(u)
                 {
@@ -197,7 +219,7 @@ impl<'a> Problem<'a> {
                 }
             }
         });
-        let ends = first.biases.iter().zip(&second.biases).zip(&factors[features * k..]);
+        let ends = first.biases.iter().zip(&second.biases).zip(self.bias_factors());
         for (g, ((a, b), factor)) in by_bias.iter_mut().zip(ends) {
             *g = (a + b) as f32 * factor;
         }
@@ -291,8 +313,9 @@ const BLOCK: usize = 4096;
 
 /// What one evaluation needs, kept for the next.
 struct Buffers {
-    /// `[feature][label]`, the biases last.
+    /// `[feature][label]`.
     weights: Vec<f32>,
+    biases: Vec<f32>,
     units: Vec<f32>,
     halves: [Half; 2],
     /// The penalty of each block of variables.
@@ -311,7 +334,8 @@ impl Buffers {
         let (k, units) = (problem.labels, problem.documents.units.len());
         let half = || Half { units: vec![0.0; units * k], biases: vec![0.0; k], loss: 0.0 };
         Self {
-            weights: vec![0.0; (problem.documents.features + 1) * k],
+            weights: vec![0.0; problem.documents.features * k],
+            biases: vec![0.0; k],
             units: vec![0.0; units * k],
             halves: [half(), half()],
             costs: vec![0.0; ((problem.documents.features + 1) * k).div_ceil(BLOCK)],
