@@ -24,6 +24,7 @@ use support::broker::Kafka;
 use support::daemon::{self, Instance, Settings};
 use support::feed::{self, Feed, Feeder};
 use support::verify::{Reader, Topics, percentile};
+use triaged::config::Config;
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
 
@@ -34,6 +35,9 @@ struct Arguments {
     common: Common,
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     workers: Vec<usize>,
+    /// Records a transaction. The daemon's default if none is given.
+    #[arg(long, default_value_t = default_records())]
+    records: usize,
     /// Seconds of the latency measurement, at 500 tickets a second.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -57,21 +61,26 @@ fn main() {
     }
 }
 
+fn default_records() -> usize {
+    Config::load(None, &[]).expect("the default configuration").batch.records
+}
+
 fn throughput(kafka: &Kafka, arguments: &Arguments) -> String {
     let backlog =
         Backlog::fill(kafka, arguments.common.tickets, |seq| tickets::value(seq, feed::now_us()));
+    let records = arguments.records;
     let mut text = format!(
-        "Draining {} tickets of 1 KB, Kafka {}, one broker on the same machine, median of {} runs \
-         that take turns (all ratios in brackets):\n\n\
+        "Draining {} tickets of 1 KB, Kafka {}, {records} records a transaction, one broker on the \
+         same machine, median of {} runs that take turns (all ratios in brackets):\n\n\
          | workers | copy, tickets/s | triaged, tickets/s | ratio |\n|---|---|---|---|\n",
         arguments.common.tickets, arguments.common.kafka, arguments.common.rounds
     );
     for &workers in &arguments.workers {
         let (mut copies, mut daemons, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..arguments.common.rounds {
-            let copy = backlog.copy(kafka, &format!("copy-{workers}-{round}"), workers);
+            let copy = backlog.copy(kafka, &format!("copy-{workers}-{round}"), workers, records);
             let group = format!("triaged-{workers}-{round}");
-            let daemon = backlog.daemon(kafka, Path::new(DAEMON), &group, workers);
+            let daemon = backlog.daemon(kafka, Path::new(DAEMON), &group, workers, records);
             eprintln!("{workers} workers: copy {copy:.0}/s, triaged {daemon:.0}/s");
             copies.push(copy);
             daemons.push(daemon);

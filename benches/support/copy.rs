@@ -15,19 +15,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-// The daemon's own defaults for [batch].
-const RECORDS: usize = 500;
+// The daemon's own default for [batch].
 const LINGER: Duration = Duration::from_millis(20);
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Arguments: brokers, group, workers, input, output. Runs until it is killed.
+/// Arguments: brokers, group, workers, records a transaction, input, output. Runs until it is
+/// killed.
 pub fn main(arguments: &[String]) {
-    let [brokers, group, workers, input, output] = arguments else {
-        panic!("brokers, group, workers, input and output are needed");
+    let [brokers, group, workers, records, input, output] = arguments else {
+        panic!("brokers, group, workers, records, input and output are needed");
     };
+    let records = records.parse().expect("a number of records");
     thread::scope(|scope| {
         for worker in 0..workers.parse().expect("a number of workers") {
-            scope.spawn(move || run(brokers, group, worker, input, output));
+            scope.spawn(move || run(brokers, group, worker, records, input, output));
         }
     });
 }
@@ -51,7 +52,7 @@ impl ProducerContext for Context {
     }
 }
 
-fn run(brokers: &str, group: &str, worker: usize, input: &str, output: &str) {
+fn run(brokers: &str, group: &str, worker: usize, records: usize, input: &str, output: &str) {
     let name = format!("{group}-{worker}");
     let consumer: BaseConsumer = consumer(brokers, group, &name).create().expect("a consumer");
     consumer.subscribe(&[input]).expect("a subscription");
@@ -63,7 +64,7 @@ fn run(brokers: &str, group: &str, worker: usize, input: &str, output: &str) {
 
     let mut sent = 0;
     loop {
-        let batch = next(&consumer);
+        let batch = next(&consumer, records);
         if batch.is_empty() {
             continue;
         }
@@ -98,10 +99,10 @@ fn run(brokers: &str, group: &str, worker: usize, input: &str, output: &str) {
     }
 }
 
-fn next(consumer: &BaseConsumer) -> Vec<BorrowedMessage<'_>> {
-    let mut batch = Vec::with_capacity(RECORDS);
+fn next(consumer: &BaseConsumer, records: usize) -> Vec<BorrowedMessage<'_>> {
+    let mut batch = Vec::with_capacity(records);
     let deadline = Instant::now() + LINGER;
-    while batch.len() < RECORDS {
+    while batch.len() < records {
         match consumer.poll(deadline.saturating_duration_since(Instant::now())) {
             Some(message) => batch.push(message.expect("a message")),
             None => break,

@@ -73,22 +73,30 @@ impl Backlog {
         Self { tickets }
     }
 
-    /// Tickets per second of the plain copy.
-    pub fn copy(&self, kafka: &Kafka, group: &str, workers: usize) -> f64 {
+    /// Tickets per second of the plain copy, with so many records a transaction.
+    pub fn copy(&self, kafka: &Kafka, group: &str, workers: usize, records: usize) -> f64 {
         let output = format!("{group}.copied");
         kafka.create_topic(&output, feed::PARTITIONS, 1, &SHORT_LIVED);
         let mut command = Command::new(std::env::current_exe().expect("this binary"));
-        let workers = workers.to_string();
-        command.args([COPY, &kafka.bootstrap(), group, &workers, INPUT, &output]);
+        let [workers, records] = [workers, records].map(|n| n.to_string());
+        command.args([COPY, &kafka.bootstrap(), group, &workers, &records, INPUT, &output]);
         let process = Process::spawn(&mut command).expect("the copy starts");
         let rate = self.rate(kafka, group);
         drop(process);
         rate
     }
 
-    /// Tickets per second of the daemon.
-    pub fn daemon(&self, kafka: &Kafka, program: &Path, group: &str, workers: usize) -> f64 {
-        let mut daemon = self.start(kafka, program, group, "0", workers, "");
+    /// Tickets per second of the daemon, likewise.
+    pub fn daemon(
+        &self,
+        kafka: &Kafka,
+        program: &Path,
+        group: &str,
+        workers: usize,
+        records: usize,
+    ) -> f64 {
+        let extra = format!("[batch]\nrecords = {records}");
+        let mut daemon = self.start(kafka, program, group, "0", workers, &extra);
         let rate = self.rate(kafka, group);
         let ended = daemon.ended();
         assert!(ended.is_none(), "the daemon ended: {ended:?}\n{}", daemon.log());

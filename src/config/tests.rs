@@ -30,7 +30,7 @@ fn the_reference_is_a_good_configuration() {
     assert!(!layers::reference().is_empty());
     let config = load("", &[], &[]);
     assert_eq!(&*config.inputs[0], "tickets.new");
-    assert_eq!(config.batch.records, 500);
+    assert_eq!(config.batch.records, 2000);
 }
 
 #[test]
