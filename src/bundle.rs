@@ -19,7 +19,7 @@ use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
 
 pub use manifest::{
-    FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, OLDEST, Omitted, SplitFacts, TrainingFacts,
+    FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts, TrainingFacts,
 };
 pub use split::HeldOut;
 
@@ -46,8 +46,8 @@ pub enum BundleError {
     #[error("manifest.json cannot be understood: {0}; train the model again")]
     Manifest(serde_json::Error),
     #[error(
-        "the bundle has format {found}, this version reads {OLDEST} to {FORMAT}; train the \
-         model with this version, or run the version that wrote it"
+        "the bundle has format {found}, this version reads {FORMAT}; train the model with this \
+         version, or run the version that wrote it"
     )]
     Format { found: u64 },
     #[error("manifest.json does not list {file}; train the model again")]
@@ -231,11 +231,7 @@ pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
     let tokenizer = text(TOKENIZER, load(TOKENIZER)?)?;
     let card = text(CARD, load(CARD)?)?;
     let probes = parse_probes(&text(PROBES, load(PROBES)?)?)?;
-    // Bundles from before the split was recorded have no such file.
-    let held_out = match manifest.files.contains_key(SPLIT) {
-        true => HeldOut::parse(&text(SPLIT, load(SPLIT)?)?)?,
-        false => HeldOut::default(),
-    };
+    let held_out = HeldOut::parse(&text(SPLIT, load(SPLIT)?)?)?;
     let tensors::Read { scales, weights, biases } =
         tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
     let id = model_id(&bytes);

@@ -39,7 +39,7 @@ fn the_python_script_gives_the_same_scores() {
             json!({"subject": text("subject"), "body": text("body")})
         })
         .collect();
-    tickets.push(json!({"subject": "", "body": "zzzq 4711-ab 0x8007 VPN접속 VPN VPN ﬁle"}));
+    tickets.push(json!({"subject": "", "body": "zzzq 4711-ab 0x8007000E 446655440ABC e29b effacedbead VPN접속 VPN VPN ﬁle"}));
     tickets.push(json!({"subject": "", "body": ""}));
     agree(&python, &root.join("models/default"), &tickets);
 }

@@ -21,7 +21,11 @@ class Model:
     def words(self, text):
         normal = self.tokenizer.normalizer.normalize_str(text)
         words = [word for word, _ in self.tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
-        return [w if w in self.ids else re.sub("[0-9]", "0", w) for w in words]
+        return [w if w in self.ids else self.shape(w) for w in words]
+
+    def shape(self, word):
+        hexadecimal = re.fullmatch("0x[0-9a-f]+|(?=.*[0-9])[0-9a-f]{8,}", word)
+        return re.sub("[0-9a-f]" if hexadecimal else "[0-9]", "0", word)
 
     def grams(self, word):
         s = f"<{word}>" if len(word) <= 100 else ""

@@ -12,10 +12,9 @@ use crate::triage::model::{Calibrations, Target};
 use crate::triage::text::fields::Source;
 
 /// The format of bundles that this version writes: what an earlier version would pass over in
-/// silence gets a new number. 3 brought fields, 4 the calibration's confusion.
-pub const FORMAT: u64 = 4;
-/// The first format that this version reads; what a bundle lacks is as if it were not there.
-pub const OLDEST: u64 = 2;
+/// silence gets a new number, and so does a change of how texts are read: 5 reads hexadecimal numbers by
+/// their shape.
+pub const FORMAT: u64 = 5;
 
 /// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
 /// version give the same bytes.
@@ -127,7 +126,7 @@ impl Manifest {
             format: u64,
         }
         let Format { format } = serde_json::from_slice(bytes).map_err(BundleError::Manifest)?;
-        if !(OLDEST..=FORMAT).contains(&format) {
+        if format != FORMAT {
             return Err(BundleError::Format { found: format });
         }
         serde_json::from_slice(bytes).map_err(BundleError::Manifest)

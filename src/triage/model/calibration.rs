@@ -20,10 +20,8 @@ pub struct Calibration {
     /// From -1 (long texts are surer) over 0 (length is ignored) to 1.
     pub exponent: f64,
     /// From 0; together with `confusion` below 1.
-    #[serde(default)]
     pub noise: f64,
-    /// From 0; bundles before format 4 have none.
-    #[serde(default)]
+    /// From 0.
     pub confusion: f64,
 }
 

@@ -17,6 +17,8 @@ use super::keys::{Keys, Padded};
 pub const MAX_WORD_CHARS: usize = 100;
 /// Stands for every unknown word in the vocabulary. It is no feature.
 pub const UNKNOWN: &str = "[UNK]";
+/// A word of so many hexadecimal digits is a number, whatever stands before it.
+const HEX_DIGITS: usize = 8;
 /// Marks an n-gram in the vocabulary.
 pub const GRAM: char = '#';
 /// The shortest and the longest n-gram, in characters, the marks of a word's ends included.
@@ -272,10 +274,19 @@ pub fn half_known(known: usize, all: usize) -> bool {
 }
 
 /// A word with its digits as `0`: numbers, codes and ids that are not in the vocabulary are read
-/// by their shape. None when it has no digit.
+/// by their shape. The letters of a hexadecimal number are digits too: behind `0x`, and where a word has
+/// eight or more such digits and nothing else. None when it has no digit.
 pub fn shape(word: &str) -> Option<String> {
-    let digit = |c: char| c.is_ascii_digit();
-    word.contains(digit).then(|| word.replace(digit, "0"))
+    let bytes = word.as_bytes();
+    if !bytes.iter().any(u8::is_ascii_digit) {
+        return None;
+    }
+    let all_hex = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
+    let prefixed = bytes.strip_prefix(b"0x").is_some_and(|rest| !rest.is_empty() && all_hex(rest));
+    if prefixed || bytes.len() >= HEX_DIGITS && all_hex(bytes) {
+        return Some(word.replace(|c: char| c.is_ascii_hexdigit(), "0"));
+    }
+    Some(word.replace(|c: char| c.is_ascii_digit(), "0"))
 }
 
 /// Ids are small and dense: one multiplication by an odd constant spreads them (Knuth, TAOCP 3,
@@ -358,7 +369,19 @@ mod tests {
 
     #[test]
     fn codes_have_a_shape() {
-        assert_eq!(shape("0x80070005").as_deref(), Some("0x00000000"));
-        assert_eq!(shape("vpn"), None);
+        for (word, expected) in [
+            ("0x80070005", "0x00000000"),
+            ("0x8007000e", "0x00000000"),
+            ("0xf", "0x0"),
+            ("0x", "0x"),
+            ("0xyz1", "0xyz0"),
+            ("446655440abc", "000000000000"),
+            ("e29b", "e00b"),
+            ("inc0012345", "inc0000000"),
+            ("오류12a", "오류00a"),
+        ] {
+            assert_eq!(shape(word).as_deref(), Some(expected), "{word}");
+        }
+        assert_eq!([shape("vpn"), shape("defaced"), shape("effacedbead")], [None, None, None]);
     }
 }
