@@ -184,7 +184,8 @@ impl Service {
         let mut first = Ok(());
         for (worker, handle) in self.workers.into_iter().enumerate() {
             let what = match handle.join() {
-                Ok(Ok(())) => continue,
+                // One that was asked to stop while it still waited for brokers has nothing open.
+                Ok(Ok(()) | Err(LogError::Aborted(_))) => continue,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => String::from("ended by a defect in triaged; please report the log above"),
             };

@@ -318,8 +318,8 @@ impl Log for Apart {
             self.log.commit(&unmoved, outputs)
         }
     }
-    fn close(self: Box<Self>) {
-        Box::new(self.log).close();
+    fn close(self: Box<Self>, exit_code: i32) {
+        Box::new(self.log).close(exit_code);
     }
 }
 
@@ -350,8 +350,8 @@ impl Log for Careless {
             other => other,
         }
     }
-    fn close(self: Box<Self>) {
-        Box::new(self.0).close();
+    fn close(self: Box<Self>, exit_code: i32) {
+        Box::new(self.0).close(exit_code);
     }
 }
 

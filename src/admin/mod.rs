@@ -99,6 +99,8 @@ impl Listener {
                     _ = stopped => {}
                 }
             });
+            // An order that waits for a broker must not keep the process from ending.
+            runtime.shutdown_background();
         })?;
         Ok(Self { local_addr, stop: Some(stop), thread: Some(thread) })
     }

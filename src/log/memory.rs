@@ -367,7 +367,7 @@ impl Log for MemoryLog {
         }
     }
 
-    fn close(self: Box<Self>) {
+    fn close(self: Box<Self>, _: i32) {
         if !self.crashed {
             self.cluster.leave(&self.group, &self.member);
         }

@@ -269,6 +269,7 @@ pub trait Log {
     /// to what the broker says is committed). [`LogError::Fatal`]: the process must end.
     fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError>;
 
-    /// Leaves cleanly: no batch may be open. Must return within a few seconds.
-    fn close(self: Box<Self>);
+    /// Leaves cleanly: no batch may be open. Must return within a few seconds; if a library hangs, the
+    /// process ends with `exit_code`.
+    fn close(self: Box<Self>, exit_code: i32);
 }

@@ -66,7 +66,11 @@ impl Worker {
     ) -> Result<(), LogError> {
         let Self { worker, metrics, health, stop, .. } = self;
         let driven = drive(&mut *log, &mut stage, limit, stop, metrics, health, *worker);
-        log.close();
+        if let Err(error) = &driven {
+            // Now: closing may hang, and then the process ends there.
+            tracing::error!(worker, %error, "the worker cannot go on");
+        }
+        log.close(i32::from(driven.is_err()));
         driven
     }
 
@@ -87,10 +91,12 @@ impl Worker {
                     name: kafka.name.clone() + &ends.name,
                     ..kafka_settings(kafka, self.worker)
                 };
+                // Brokers that are away are waited for here, and only here.
+                let log = KafkaLog::new(settings.clone(), metrics, health, self.worker, stop)?;
                 if let Some(topic) = &ends.single {
                     check_one_partition(&settings, topic)?;
                 }
-                Box::new(KafkaLog::new(settings, metrics, health, self.worker, stop)?)
+                Box::new(log)
             }
             LogConfig::Embedded(embedded) => {
                 let settings = embedded_settings(&self.config, embedded, ends);

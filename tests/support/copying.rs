@@ -151,6 +151,6 @@ impl Copier {
     }
 
     pub fn close(self) {
-        self.log.close();
+        self.log.close(0);
     }
 }

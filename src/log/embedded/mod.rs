@@ -308,7 +308,7 @@ impl Log for EmbeddedLog {
         Err(LogError::Aborted(reason))
     }
 
-    fn close(self: Box<Self>) {
+    fn close(self: Box<Self>, _: i32) {
         self.health.unassigned();
     }
 }

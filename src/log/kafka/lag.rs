@@ -16,6 +16,9 @@ pub(super) struct PartitionEnd {
     pub end: i64,
     /// Where the consumer began, if it knows.
     pub start: Option<i64>,
+    /// Where the last record that it handed on ends, if all that there is was fetched and handed on.
+    /// Behind it may still be ends of transactions, which nobody reads and which are no lag.
+    pub drained: Option<i64>,
 }
 
 /// What one report of figures says.
@@ -52,6 +55,12 @@ struct Partition {
     hi_offset: i64,
     committed_offset: i64,
     lo_offset: i64,
+    #[serde(default)]
+    fetchq_cnt: u64,
+    #[serde(default)]
+    next_offset: i64,
+    #[serde(default)]
+    app_offset: i64,
 }
 
 /// Reads a report; `None` if it is not one.
@@ -63,11 +72,14 @@ pub(super) fn read(statistics: &[u8]) -> Option<Seen> {
         .into_iter()
         .flat_map(|(topic, t)| t.partitions.into_values().map(move |p| (topic.clone(), p)))
         .filter_map(|(topic, p)| {
+            let stable = known(p.ls_offset);
+            let all = p.fetchq_cnt == 0 && stable.is_some_and(|stable| p.next_offset >= stable);
             Some(PartitionEnd {
                 topic,
                 partition: p.partition,
-                end: known(p.ls_offset).or(known(p.hi_offset))?,
+                end: stable.or(known(p.hi_offset))?,
                 start: known(p.committed_offset).or(known(p.lo_offset)),
+                drained: all.then_some(p.app_offset),
             })
         })
         .collect();
@@ -89,7 +101,9 @@ pub(super) fn behind(
             continue;
         }
         let at = positions.get(&partition).map(|p| p.get()).or(end.start).unwrap_or(end.end);
-        *lag.entry(end.topic.clone()).or_insert(0) += (end.end - at).max(0);
+        let nothing_left = end.drained.is_some_and(|drained| at >= drained);
+        let behind = if nothing_left { 0 } else { (end.end - at).max(0) };
+        *lag.entry(end.topic.clone()).or_insert(0) += behind;
     }
     lag
 }
@@ -115,5 +129,30 @@ mod tests {
         assert_eq!(behind(&seen.ends, &positions, |_| true)["t"], 10 + 40);
         assert_eq!(behind(&seen.ends, &positions, |p| p.partition == 1)["t"], 40);
         assert!(read(b"{").is_none());
+    }
+
+    #[test]
+    fn ends_of_transactions_behind_the_last_record_are_no_lag() {
+        let report = |queued: u32, next: i64, handed: i64| {
+            let json = format!(
+                r#"{{"topics":{{"t":{{"partitions":{{"0":{{"partition":0,"ls_offset":12,"hi_offset":12,
+                "lo_offset":0,"committed_offset":4,"fetchq_cnt":{queued},"next_offset":{next},
+                "app_offset":{handed}}}}}}}}}}}"#
+            );
+            read(json.as_bytes()).unwrap().ends
+        };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        let behind = |ends: &[PartitionEnd], at: Option<i64>| {
+            let at = at.map(|at| (partition.clone(), NextOffset::at(at)));
+            super::behind(ends, &at.into_iter().collect(), |_| true)["t"]
+        };
+        // The last record is number 10, and everything was handed on: what is not committed counts.
+        assert_eq!(behind(&report(0, 12, 11), Some(11)), 0);
+        assert_eq!(behind(&report(0, 12, 11), Some(8)), 4);
+        // Not everything was fetched, or handed on.
+        assert_eq!(behind(&report(0, 11, 11), Some(11)), 1);
+        assert_eq!(behind(&report(1, 12, 9), Some(9)), 3);
+        // After a start with nothing new: nothing was handed on, and all of it is committed.
+        assert_eq!(behind(&report(0, 12, -1001), None), 0);
     }
 }

@@ -176,10 +176,10 @@ impl Log for KafkaLog {
         result
     }
 
-    fn close(mut self: Box<Self>) {
+    fn close(mut self: Box<Self>, exit_code: i32) {
         // Nothing is open: what was committed is committed, so hanging here must not keep a
         // restart waiting.
-        watchdog::within(Duration::from_secs(5), "closing the Kafka clients", 0, || {
+        watchdog::within(Duration::from_secs(5), "closing the Kafka clients", exit_code, || {
             self.reader = None;
             self.writer = None;
         });

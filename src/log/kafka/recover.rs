@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::wait::Backoff;
 use super::writer::{Trouble, Writer};
 use super::{KafkaLog, admin, unusable};
-use crate::log::{AbortReason, Batch, LogError, NextOffset, Positions, watchdog};
+use crate::log::{AbortReason, Batch, LogError, Positions, watchdog};
 use crate::metrics::RecreateReason;
 
 /// So many producers lost for good within [`WITHIN`] end the process: something fights it.
@@ -29,7 +29,7 @@ impl KafkaLog {
         };
         if let Some(reason) = stale {
             self.recreate(reason)?;
-            self.align()?;
+            self.align();
         }
         if self.rebuild || self.reader.is_none() {
             self.rebuild_reader()?;
@@ -116,29 +116,25 @@ impl KafkaLog {
         Err(LogError::Aborted(reason))
     }
 
-    /// Compares our positions with the committed ones, which a late request may have moved.
-    fn align(&mut self) -> Result<(), LogError> {
-        let Some(reader) = &mut self.reader else { return Ok(()) };
-        let expected = reader.positions().clone();
+    /// Compares our positions with the committed ones, which a late request may have moved. Where they
+    /// differ, or cannot be had, a new consumer begins at the committed ones.
+    fn align(&mut self) {
+        let Some(reader) = &mut self.reader else { return };
+        let expected = reader.positions();
         let Ok(committed) = reader.committed(expected.keys()) else {
             self.rebuild = true;
-            return Ok(());
+            return;
         };
-        let moved: Positions = committed
-            .into_iter()
-            .filter(|(partition, at)| expected.get(partition) != Some(at))
-            .collect::<Vec<(_, NextOffset)>>()
-            .into_iter()
-            .collect();
-        if moved.is_empty() {
-            return Ok(());
+        let moved = committed.iter().filter(|(partition, at)| expected.get(partition) != Some(at));
+        let moved = moved.count();
+        if moved > 0 {
+            tracing::warn!(
+                partitions = moved,
+                "the committed positions are not where this worker left them; it goes on from there"
+            );
+            // Not a rewind of these alone: an open batch is void, and with it what it has of others.
+            self.rebuild = true;
         }
-        tracing::error!(
-            partitions = moved.len(),
-            "the committed positions are not where this worker left them; it goes on from there"
-        );
-        self.rewind(&moved);
-        Err(LogError::Aborted(AbortReason::Unknown))
     }
 
     fn rewind(&mut self, starts: &Positions) {
