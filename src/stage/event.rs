@@ -18,6 +18,9 @@ const EVENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_9a52_33a7_5d0e_9b61_2c5d_7e
 /// Longest text of a dead letter's error header, in bytes.
 const MAX_ERROR_BYTES: usize = 1024;
 
+/// Longest key of a dead letter that only points to its record, in bytes.
+const MAX_KEY_BYTES: usize = 1024;
+
 /// Headers that are handed on, so that a trace goes on behind this stage.
 const PASSED_ON: [&str; 4] = ["traceparent", "tracestate", "ce_traceparent", "ce_tracestate"];
 
@@ -134,7 +137,7 @@ fn rfc3339(timestamp_ms: i64) -> Option<String> {
     jiff::Timestamp::from_millisecond(timestamp_ms).ok().map(|t| t.to_string())
 }
 
-/// Whether a dead letter carries the value or, where that is too large, only points to it.
+/// Whether a dead letter carries the record or, where the log does not take that, only points to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     Value,
@@ -150,7 +153,10 @@ pub fn dead(
     now_ms: i64,
     keep: Keep,
 ) -> Outgoing {
-    let mut headers = record.headers.clone();
+    let mut headers = match keep {
+        Keep::Value => record.headers.clone(),
+        Keep::Reference => Headers::new(),
+    };
     let mut header = |name: &'static str, value: String| {
         headers.push((Cow::Borrowed(name), Some(value.into_bytes())));
     };
@@ -172,14 +178,12 @@ pub fn dead(
             None
         }
     };
-    Outgoing {
-        cause: record.origin.clone(),
-        topic,
-        key: record.key.clone(),
-        value,
-        headers,
-        timestamp_ms: record.timestamp_ms,
-    }
+    // Whatever it was that the log did not take, it is not in the reference.
+    let (key, timestamp_ms) = match keep {
+        Keep::Value => (record.key.clone(), record.timestamp_ms),
+        Keep::Reference => (record.key.clone().filter(|key| key.len() <= MAX_KEY_BYTES), None),
+    };
+    Outgoing { cause: record.origin.clone(), topic, key, value, headers, timestamp_ms }
 }
 
 /// Why people get a ticket that a playbook was to answer.
@@ -211,4 +215,32 @@ struct OriginSchema {
     topic: String,
     partition: i32,
     offset: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_has_nothing_that_a_log_could_refuse() {
+        let origin = Origin { topic: "tickets.new".into(), partition: 3, offset: 7 };
+        let record = Record {
+            origin,
+            key: Some(vec![b'k'; 2_000_000]),
+            value: Some(b"{}".to_vec()),
+            headers: vec![("big".into(), Some(vec![0; 2_000_000]))],
+            timestamp_ms: Some(-5),
+        };
+        let letter = |keep| dead(&record, &Malformed::Refused, "tickets.dead".into(), 0, keep);
+        let whole = letter(Keep::Value);
+        assert_eq!((&whole.key, &whole.value), (&record.key, &record.value));
+        assert_eq!((&whole.headers[0], whole.timestamp_ms), (&record.headers[0], Some(-5)));
+        let reference = letter(Keep::Reference);
+        let headers = reference.headers.iter();
+        let size: usize = headers.map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
+        assert!(size < 1_000, "{size} bytes");
+        assert_eq!((reference.key, reference.value, reference.timestamp_ms), (None, None, None));
+        let offset = ("triaged.errors.offset".into(), Some(b"7".to_vec()));
+        assert!(reference.headers.contains(&offset));
+    }
 }
