@@ -15,6 +15,8 @@ use super::view::TicketView;
 /// The longest value of a slot, in characters.
 pub const MAX_CHARS: usize = 128;
 
+/// Who reported the ticket.
+const REQUESTER: &str = "/requester";
 const HOSTNAME: &str = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){0,2}";
 const EMAIL: &str =
     r"[a-zA-Z0-9][a-zA-Z0-9._%+-]{0,59}@[a-zA-Z0-9-]{1,30}(\.[a-zA-Z0-9-]{1,20}){1,3}";
@@ -94,7 +96,7 @@ pub enum Why {
     Absent,
     /// The text has more than one value that fits.
     Ambiguous,
-    /// The text names another value than the structured field.
+    /// The structured field names another value than the text, or one that does not fit.
     Differs,
 }
 
@@ -120,7 +122,14 @@ impl Slot {
         for from in &self.from {
             let found = match from {
                 From::Pointer(pointer) => {
-                    ticket.at(pointer).and_then(|v| self.structured(v)).ok_or(Why::Absent)
+                    let value = ticket.at(pointer).filter(|value| !is_blank(value));
+                    let found = value.and_then(|v| self.structured(v));
+                    if self.agree && found.is_none() && value.is_some() && pointer != REQUESTER {
+                        // The field names something else than the playbook takes: whose it is, a
+                        // person has to say. Who reports need not be what the text is about.
+                        return Err(Why::Differs);
+                    }
+                    found.ok_or(Why::Absent)
                 }
                 From::Text => self.in_text(ticket),
             };
@@ -189,6 +198,11 @@ impl Slot {
         }
         only.ok_or(Why::Absent)
     }
+}
+
+/// Whether a field is there in name only.
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// The values of all `slots` in a ticket; optional ones may be absent.
@@ -267,7 +281,7 @@ fn sources(table: &mut Fields, found: &mut Found<'_>) -> Vec<From> {
         let path = format!("{path}[{i}]");
         let source = match text.as_str() {
             "text" => From::Text,
-            "requester" => From::Pointer("/requester".to_owned()),
+            "requester" => From::Pointer(REQUESTER.to_owned()),
             pointer if pointer.starts_with('/') => From::Pointer(text),
             _ => {
                 let what = "must be \"requester\", \"text\" or a JSON pointer into the ticket, \

@@ -252,36 +252,40 @@ impl Ledger {
         self.calls.iter().filter(move |call| call.at_ms > since_ms)
     }
 
-    /// Why a playbook has to go off, if so, by its last calls since a person last switched it on
-    /// and since it last went off. `new` are the states that this batch adds.
+    /// Why a playbook has to go off, if so, by its calls since a person last switched it on: by the
+    /// failures among the last ones, or by the reopenings among as many in a row, which come hours
+    /// after the calls, when others have followed. `new` are tickets of this batch with their states.
     pub fn goes_off(
         &self,
         rule: &SwitchOff,
         playbook: &str,
-        new: &[State],
+        new: &[(&str, State)],
         on_again_ms: i64,
     ) -> Option<Why> {
         let recent = self.place(playbook).and_then(|place| self.recent.get(&place));
-        let old = recent.into_iter().flatten().rev().filter_map(|ticket| {
+        let recent: Vec<u128> = recent.into_iter().flatten().rev().copied().collect();
+        let new: Vec<(u128, State)> = new.iter().rev().map(|(t, s)| (digest(t), *s)).collect();
+        let now = |ticket: &u128| new.iter().find(|(other, _)| other == ticket).map(|(_, s)| *s);
+        // The batch's own calls are the last ones; what it says of earlier ones takes their place.
+        let own = new.iter().filter(|(ticket, _)| !recent.contains(ticket)).map(|(_, s)| *s);
+        let earlier = recent.iter().filter_map(|ticket| {
             let known = self.tickets.get(ticket)?;
-            (known.called_ms? > on_again_ms).then_some(known.state)
+            (known.called_ms? > on_again_ms).then(|| now(ticket).unwrap_or(known.state))
         });
-        let (mut all, mut failed, mut reopened) = (0_usize, 0_usize, 0_usize);
-        for state in new.iter().rev().copied().chain(old).take(rule.of) {
-            all += 1;
-            failed += usize::from(matches!(state, State::Failed | State::Unknown));
-            reopened += usize::from(state == State::Reopened);
+        let states: Vec<State> = own.chain(earlier).collect();
+        let over = |calls: &[State], most: f64, counts: fn(State) -> bool| {
+            let n = calls.iter().filter(|state| counts(**state)).count();
+            calls.len() >= rule.at_least && n as f64 / calls.len().max(1) as f64 > most
+        };
+        let window = rule.of.min(states.len()).max(1);
+        let failed = |state| matches!(state, State::Failed | State::Unknown);
+        let last = states.get(..window).unwrap_or_default();
+        if over(last, rule.failures, failed) {
+            return Some(Why::Failures);
         }
-        let share = |n: usize| n as f64 / all.max(1) as f64;
-        if all < rule.at_least {
-            None
-        } else if share(failed) > rule.failures {
-            Some(Why::Failures)
-        } else if share(reopened) > rule.reopenings {
-            Some(Why::Reopenings)
-        } else {
-            None
-        }
+        let came_back = |state| state == State::Reopened;
+        let mut in_a_row = states.windows(window);
+        in_a_row.any(|calls| over(calls, rule.reopenings, came_back)).then_some(Why::Reopenings)
     }
 
     fn number(&mut self, playbook: &str) -> u16 {

@@ -16,7 +16,7 @@ pub struct SwitchOff {
     pub at_least: usize,
     /// The share of them that failed.
     pub failures: f64,
-    /// The share of them whose tickets came back.
+    /// The share of as many in a row, among those that are remembered, whose tickets came back.
     pub reopenings: f64,
 }
 

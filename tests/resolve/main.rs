@@ -10,6 +10,7 @@ mod world;
 use proptest::prelude::*;
 use runbook::{Reply, Runbook};
 use serde_json::json;
+use triaged::log::AbortReason;
 use triaged::log::memory::Fault;
 use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{Cap, DAY_MS, SwitchOff};
@@ -191,8 +192,37 @@ fn a_ticket_that_came_back_goes_to_people_once() {
     assert_eq!(routed[0]["queue"], "identity");
 }
 
+#[test]
+fn calls_of_a_batch_that_was_aborted_are_not_made_again_when_it_comes_back_in_parts() {
+    for delivery in ["at-least-once", "at-most-once"] {
+        let world = World::new(delivery, Runbook::start(|_| Reply::Done));
+        // At most once, the starts are committed before.
+        let before = (delivery == "at-most-once").then_some(None);
+        let aborted = Some(Fault::Abort(AbortReason::RecordRefused));
+        world.cluster.schedule(before.into_iter().chain([aborted]));
+        (0..3).for_each(|n| world.act(&format!("T-{n}")));
+        world.run_turns(&[10, 1, 1, 1]);
+        for n in 0..3 {
+            assert_eq!(world.outcome(&format!("T-{n}")), said("done", None), "{delivery}");
+        }
+        assert_eq!(world.runbook.requests().len(), 3, "{delivery}");
+    }
+}
+
+#[test]
+fn a_call_of_which_nobody_knows_how_it_went_keeps_its_time() {
+    let world = World::new("at-most-once", Runbook::start(|_| Reply::Done));
+    world.cluster.schedule([None, Some(Fault::CrashBeforeCommit)]);
+    world.act("T-1");
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("unknown", Some("unknown")));
+    // Undo by a window of time, the caps and the switch-off go by it.
+    assert!(world.values("tickets.outcomes")[0]["called_ms"].is_i64());
+    let last = world.values("tickets.ledger").pop().expect("a line");
+    assert!(last["called_ms"].is_i64() || last["ticket"]["called_ms"].is_i64(), "{last}");
+}
+
 fn fault() -> impl Strategy<Value = Option<Fault>> {
-    use triaged::log::AbortReason;
     prop_oneof![
         3 => Just(None),
         1 => Just(Some(Fault::CrashBeforeSend)),

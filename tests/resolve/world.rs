@@ -134,6 +134,17 @@ impl World {
         panic!("the outcomes never came");
     }
 
+    /// Runs one process: a turn with at most so many records for each of `limits`.
+    pub fn run_turns(&self, limits: &[usize]) {
+        let (mut stage, health) = (self.stage(), WorkerHealth::new());
+        let mut log = self.cluster.join("resolve", "a", &["tickets.actions", "tickets.feedback"]);
+        for records in limits {
+            let limit = Limit { records: *records, ..LIMIT };
+            let mut driver = Driver::new(limit, &self.metrics, &health, 0);
+            driver.turn(&mut log, &mut stage).expect("the process goes on");
+        }
+    }
+
     pub fn values(&self, topic: &str) -> Vec<Value> {
         let records = self.cluster.committed(topic).into_iter();
         records

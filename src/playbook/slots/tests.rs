@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use serde_json::json;
 
 fn read_one(toml: &str) -> Result<Slot, Vec<String>> {
     let table: toml::Table = toml.parse().expect("TOML");
@@ -89,6 +90,17 @@ fn fields_go_before_text() {
     assert_eq!(find_in(&agree, "", "kim.minji", &json), Err(Why::Differs));
     assert_eq!(find_in(&agree, "", "lee.jiho!", &json), Ok("lee.jiho".to_owned()));
     assert_eq!(find_in(&agree, "", "nobody", &json), Ok("lee.jiho".to_owned()));
+    // A field with something else is no reason to take the text's word; an empty one is none.
+    for (value, expected) in [
+        (json!("no user"), Err(Why::Differs)),
+        (json!(7), Err(Why::Differs)),
+        (json!([]), Err(Why::Differs)),
+        (json!(" "), Ok("kim.minji".to_owned())),
+        (json!(null), Ok("kim.minji".to_owned())),
+    ] {
+        let json = json!({"custom": {"user_id": value}});
+        assert_eq!(find_in(&agree, "", "kim.minji", &json), expected, "{json}");
+    }
     for json in ["kim minji", "", "a.b\r\nx", "kim.minji2"] {
         let json = serde_json::json!({"custom": {"user_id": json}});
         assert_eq!(find_in(USER, "", "kim.minji", &json), Ok("kim.minji".to_owned()), "{json}");

@@ -47,11 +47,38 @@ fn a_playbook_goes_off_by_failures_once_there_are_enough_calls() {
     let failed = |i: i64| entry(&format!("t{i}"), State::Failed, Some(i));
     let three = ledger((1..=3).map(failed));
     assert_eq!(three.goes_off(&RULE, "unlock", &[], 0), None);
-    assert_eq!(three.goes_off(&RULE, "unlock", &[State::Unknown], 0), Some(Why::Failures));
-    assert_eq!(three.goes_off(&RULE, "unlock", &[State::Done; 7], 0), None);
-    assert_eq!(three.goes_off(&RULE, "other", &[State::Done; 7], 0), None);
+    let unknown = [("u", State::Unknown)];
+    let done: Vec<_> = ["a", "b", "c", "d", "e", "f", "g"].map(|t| (t, State::Done)).into();
+    assert_eq!(three.goes_off(&RULE, "unlock", &unknown, 0), Some(Why::Failures));
+    assert_eq!(three.goes_off(&RULE, "unlock", &done, 0), None);
+    assert_eq!(three.goes_off(&RULE, "other", &done, 0), None);
     // A person who switched it on again starts the count anew.
-    assert_eq!(three.goes_off(&RULE, "unlock", &[State::Failed], 3), None);
+    assert_eq!(three.goes_off(&RULE, "unlock", &[("t4", State::Failed)], 3), None);
+}
+
+#[test]
+fn a_call_that_was_noted_as_started_is_one_call() {
+    let started = |i: i64| entry(&format!("t{i}"), State::Started, Some(i));
+    let ledger = ledger((1..=4).map(started));
+    let ends: Vec<(String, State)> = (1..=4)
+        .map(|i| (format!("t{i}"), if i > 1 { State::Failed } else { State::Done }))
+        .collect();
+    let ends: Vec<(&str, State)> = ends.iter().map(|(t, s)| (&**t, *s)).collect();
+    // Three of four, not of eight.
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &ends, 0), Some(Why::Failures));
+}
+
+#[test]
+fn reopenings_count_though_many_calls_followed() {
+    let done = (1..=100).map(|i| entry(&format!("t{i}"), State::Done, Some(i)));
+    let mut ledger = ledger(done);
+    for i in 11..=13 {
+        ledger.apply(Line::Ticket(entry(&format!("t{i}"), State::Reopened, Some(i))));
+    }
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &[("t30", State::Reopened)], 0), None);
+    let fourth = [("t15", State::Reopened)];
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &fourth, 0), Some(Why::Reopenings));
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &fourth, 14), None);
 }
 
 #[test]
@@ -115,7 +142,10 @@ fn what_the_switch_off_looks_at_is_kept_and_no_more() {
         assert!(ledger.find("t499").is_none() && ledger.find("t500").is_some());
         let all = SwitchOff { of: RECENT, at_least: RECENT, failures: 0.0, reopenings: 0.0 };
         assert_eq!(ledger.goes_off(&all, "unlock", &[], 0), None);
-        assert_eq!(ledger.goes_off(&all, "unlock", &[State::Failed], 0), Some(Why::Failures));
+        assert_eq!(
+            ledger.goes_off(&all, "unlock", &[("t", State::Failed)], 0),
+            Some(Why::Failures)
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use super::input::{Action, Feedback, Members};
 use super::note::Note;
 use super::outcome::{Outcome, Result as Came, UndoBy};
 use super::perform::Trouble;
-use super::plan::Plan;
+use super::plan::{Plan, Verdict};
 use super::settle::Settled;
 use crate::log::{Batch, Outgoing, Record};
 use crate::playbook::Undo;
@@ -19,6 +19,9 @@ use crate::stage::event::Keep;
 
 /// What a batch has done so far, by ticket.
 pub(super) type States = HashMap<String, State>;
+
+/// What a batch has done for one playbook: tickets with their states, and a record of them.
+type OfPlaybook<'a> = (Vec<(&'a str, State)>, &'a Record);
 
 impl Resolve {
     /// The outputs of one record.
@@ -33,7 +36,12 @@ impl Resolve {
             Plan::Feedback(feedback) => self.feedback(feedback, record, now),
             Plan::Undo(action) => self.undo(action, record, now),
             Plan::Act(action, verdict) => {
-                let settled = Settled::of(verdict, self.kept.get(&record.origin));
+                let mut settled = Settled::of(verdict, self.kept.get(&record.origin));
+                if *verdict == Verdict::Lost {
+                    // The call may have arrived when it was started: undo, caps and switch-off go by it.
+                    settled.called_ms =
+                        self.ledger.find(&action.ticket_id).and_then(|known| known.called_ms);
+                }
                 let mut outputs = self.settle(action, &settled, record);
                 if let Some(state) = settled.state {
                     let entry = entry(action, state, settled.called_ms);
@@ -166,7 +174,7 @@ impl Resolve {
 
     /// Lines for the playbooks that have to go off after this batch.
     pub(super) fn switch_off(&self, plans: &[Plan], batch: &Batch, now: &States) -> Vec<Outgoing> {
-        let mut by_playbook: BTreeMap<&str, (Vec<State>, &Record)> = BTreeMap::new();
+        let mut by_playbook: BTreeMap<&str, OfPlaybook<'_>> = BTreeMap::new();
         for (plan, record) in plans.iter().zip(&batch.records) {
             let (ticket, playbook) = match plan {
                 Plan::Dead(_) => continue,
@@ -179,7 +187,10 @@ impl Resolve {
                 },
             };
             if let Some(state) = now.get(ticket).filter(|state| **state != State::HandedBack) {
-                by_playbook.entry(playbook).or_insert((Vec::new(), record)).0.push(*state);
+                let states = &mut by_playbook.entry(playbook).or_insert((Vec::new(), record)).0;
+                if states.iter().all(|(other, _)| other != ticket) {
+                    states.push((ticket, *state));
+                }
             }
         }
         let rule = &self.parts.settings.limits.switch_off;

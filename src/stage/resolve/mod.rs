@@ -157,9 +157,14 @@ impl Stage for Resolve {
         let mut admissions = Admissions::new(&self.ledger, &self.parts.settings.limits);
         let planner = self.planner();
         let kept = |record: &Record| self.kept.get(&record.origin).map(|(called_ms, _)| *called_ms);
-        let records = batch.records.iter();
-        let plans = records.map(|r| planner.plan(r, kept(r), &mut admissions)).collect();
-        self.plans = plans;
+        // What was called before counts before anything new is admitted.
+        let records = || batch.records.iter();
+        let called: Vec<Option<Plan>> =
+            records().map(|r| Some(planner.plan(r, Some(kept(r)?), &mut admissions))).collect();
+        let plans = called.into_iter().zip(records()).map(|(called, record)| {
+            called.unwrap_or_else(|| planner.plan(record, None, &mut admissions))
+        });
+        self.plans = plans.collect();
         let started = self.plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
             let (action, called_ms) = self.starts(plan)?;
             let entry = entry(action, State::Started, Some(called_ms));
@@ -190,11 +195,14 @@ impl Stage for Resolve {
         self.dead(record, &Malformed::Refused, Keep::Reference)
     }
 
-    fn committed(&mut self, _: &Batch) {
+    fn committed(&mut self, batch: &Batch) {
         for note in &self.notes {
             note.count(&self.parts.metrics, &self.parts.library);
         }
         self.notes.clear();
-        self.kept.clear();
+        // The batch may be shorter than the one whose calls were made: the rest comes again.
+        for record in &batch.records {
+            self.kept.remove(&record.origin);
+        }
     }
 }
