@@ -57,6 +57,11 @@ pub enum BundleError {
     )]
     Size { file: String, expected: u64, found: u64 },
     #[error(
+        "{file} would have {bytes} bytes, and no bundle with more than {MAX_FILE} in a file is opened; \
+         make features.size smaller, or put labels together"
+    )]
+    TooLarge { file: &'static str, bytes: u64 },
+    #[error(
         "{file} is not the file that the manifest was written for (its SHA-256 differs); copy the bundle again, whole"
     )]
     Checksum { file: String },
@@ -324,8 +329,11 @@ pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
             fs::remove_dir_all(left_over).map_err(fail(left_over))?;
         }
     }
-    fs::create_dir(&fresh).map_err(fail(&fresh))?;
     let (manifest, files) = bundle.files()?;
+    if let Some((file, bytes)) = files.iter().find(|(_, bytes)| bytes.len() as u64 > MAX_FILE) {
+        return Err(BundleError::TooLarge { file, bytes: bytes.len() as u64 });
+    }
+    fs::create_dir(&fresh).map_err(fail(&fresh))?;
     for (name, bytes) in files.iter().map(|(n, b)| (*n, b)).chain([(MANIFEST, &manifest)]) {
         let path = fresh.join(name);
         let mut file = fs::File::create(&path).map_err(fail(&path))?;

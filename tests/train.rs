@@ -161,6 +161,37 @@ fn the_newest_of_dated_tickets_are_the_test() {
 }
 
 /// The rows of [`tickets`] as JSON.
+#[test]
+fn dates_that_cannot_be_read_and_categories_that_are_too_new_are_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tickets.jsonl");
+    let mut rows = rows(&path, 200);
+    for (i, row) in rows.iter_mut().enumerate() {
+        row["created_at"] = format!("2026-03-{:02}T{:02}:00:00Z", 1 + i / 10, i % 10).into();
+        if i >= 185 {
+            row["category"] = "Brand new".into();
+        }
+    }
+    write_rows(&path, &rows);
+    let of = |path: &PathBuf| {
+        train(std::slice::from_ref(path), &Recipe::default(), &mut |_| ()).expect("trains")
+    };
+    let (bundle, report) = of(&path);
+    let told = |report: &triaged::train::TrainReport, what: &str| {
+        report.warnings.iter().any(|warning| warning.contains(what))
+    };
+    assert!(told(&report, "not learnt: Brand new (15)"), "{:?}", report.warnings);
+    let excluded = "test tickets (but for 15 whose category was not learnt)";
+    assert!(bundle.card.contains(excluded), "{}", bundle.card);
+    for (i, row) in rows.iter_mut().enumerate() {
+        row["category"] = if i % 2 == 0 { "A" } else { "B" }.into();
+        row["created_at"] = "04.03.2026 09:12".into();
+    }
+    write_rows(&path, &rows);
+    let (_, report) = of(&path);
+    assert!(told(&report, "200 of 200 tickets have a date that cannot be read"));
+}
+
 fn rows(path: &Path, n: usize) -> Vec<serde_json::Value> {
     tickets(path, n);
     let text = fs::read_to_string(path).expect("reads");
@@ -171,6 +202,27 @@ fn rows(path: &Path, n: usize) -> Vec<serde_json::Value> {
 fn write_rows(path: &Path, rows: &[serde_json::Value]) {
     let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
     fs::write(path, lines.join("\n")).expect("writes");
+}
+
+#[test]
+fn a_label_whose_tickets_are_all_held_out_at_once_stops_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tickets.jsonl");
+    let mut all = rows(&path, 200);
+    // Nearly equal texts stay together, so one round has nothing to fit the label on.
+    for i in 0..6 {
+        all.push(serde_json::json!({
+            "id": format!("same-{i}"), "category": "Once", "urgency": "rare", "subject": "",
+            "body": "the coffee machine in the lobby has run out of beans",
+        }));
+    }
+    write_rows(&path, &all);
+    for seed in 0..8 {
+        let mut recipe = Recipe::default();
+        recipe.split.seed = seed;
+        let trained = train(std::slice::from_ref(&path), &recipe, &mut |_| ());
+        assert!(trained.is_ok(), "seed {seed}: {:?}", trained.err());
+    }
 }
 
 #[test]

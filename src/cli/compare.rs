@@ -46,6 +46,12 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     let examples = labelled(&args.data, &recipe, &bar)?.examples;
     let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));
     bar.done();
+    if rows.iter().all(|row| !row.old.knows_truth && !row.new.knows_truth) {
+        bail!(
+            "neither model has any of these tickets' categories: the wrong column, or aliases of the \
+             recipe that are missing"
+        );
+    }
     let gate = Gate { max_drop: args.max_drop, allowed: &args.allow_class, listed: args.examples };
     let comparison = compare::compare(&rows, &gate);
     let known = |name: &String| comparison.classes.iter().any(|c| c.label == *name);

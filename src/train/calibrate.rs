@@ -1,5 +1,7 @@
 //! From scores to probabilities that mean what they say, on tickets that were not fitted on.
 
+use std::borrow::Cow;
+
 use crate::triage::model::calibration::{fourth_root, fourth_roots};
 use crate::triage::model::{Calibration, Calibrations};
 use crate::triage::text::language::Language;
@@ -59,9 +61,10 @@ pub fn brier(tickets: &[Scored], calibration: Calibration) -> f64 {
 /// Not of least log loss: a few mislabelled tickets, which every service desk has, cost that
 /// without bound when the model is rightly sure, and all others come out too unsure.
 pub fn calibrate(tickets: &[Scored]) -> Calibration {
+    let tickets = &*some(tickets);
     let best = (-2..=4).map(|step| f64::from(step) / 4.0).map(|exponent| {
         let calibration = temperature(tickets, exponent);
-        (brier(some(tickets), calibration), calibration)
+        (brier(tickets, calibration), calibration)
     });
     let least = best.min_by(|a, b| a.0.total_cmp(&b.0));
     least.filter(|_| !tickets.is_empty()).map_or(Calibration::NONE, |(_, best)| best)
@@ -72,9 +75,10 @@ pub fn temperature(tickets: &[Scored], exponent: f64) -> Calibration {
     if tickets.is_empty() {
         return Calibration::NONE;
     }
+    let tickets = &*some(tickets);
     let at = |log_t: f64| Calibration { temperature: log_t.exp(), exponent, ..Calibration::NONE };
-    let log_t = golden_section(-9.0, 7.0, |log_t| with_shares(some(tickets), at(log_t)).0);
-    with_shares(some(tickets), at(log_t)).1
+    let log_t = golden_section(-9.0, 7.0, |log_t| with_shares(tickets, at(log_t)).0);
+    with_shares(tickets, at(log_t)).1
 }
 
 /// A calibration with the noise and the confusion that make its Brier score least, and that score.
@@ -164,8 +168,12 @@ pub fn by_language(tickets: &[Scored]) -> Calibrations {
     calibrations
 }
 
-fn some(tickets: &[Scored]) -> &[Scored] {
-    &tickets[..tickets.len().min(ENOUGH)]
+/// As many as are enough, from all over: files are often sorted by label or by date.
+fn some(tickets: &[Scored]) -> Cow<'_, [Scored]> {
+    if tickets.len() <= ENOUGH {
+        return Cow::Borrowed(tickets);
+    }
+    (0..ENOUGH).map(|i| tickets[i * tickets.len() / ENOUGH].clone()).collect()
 }
 
 /// The minimum of a function with one minimum between `low` and `high` (Kiefer 1953).
@@ -318,6 +326,21 @@ mod tests {
             .collect();
         let calibration = calibrate(&tickets);
         assert!(calibration.exponent > 0.9, "{calibration:?}");
+    }
+
+    #[test]
+    fn of_many_tickets_some_from_all_over_are_looked_at() {
+        // Sorted: those that are always right first, then as many of which half are.
+        let ticket = |i: usize| Scored {
+            scores: vec![2.0, 0.0],
+            words: 1,
+            truth: usize::from(i >= 2 * ENOUGH && (i / 4).is_multiple_of(2)),
+            language: Language::En,
+        };
+        let tickets: Vec<Scored> = (0..4 * ENOUGH).map(ticket).collect();
+        let mut claimed = vec![2.0, 0.0];
+        calibrate(&tickets).probabilities(&mut claimed, 1);
+        assert!((claimed[0] - 0.75).abs() < 0.01, "{claimed:?}");
     }
 
     #[test]

@@ -36,13 +36,8 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
          It reads the subject and the text of a service desk ticket{its}{fields} and proposes:\n"
     );
     for head in &manifest.heads {
-        let threshold = head.thresholds.first().copied().unwrap_or(f64::INFINITY);
-        let threshold = if threshold > 1.0 {
-            "never decided without a person".to_owned()
-        } else {
-            format!("decided without a person from a confidence of {threshold:.3}")
-        };
-        let _ = writeln!(out, "- **{}**: {} labels, {threshold}", head.target, head.labels.len());
+        let (target, labels) = (head.target, head.labels.len());
+        let _ = writeln!(out, "- **{target}**: {labels} labels, {}", alone(&head.thresholds));
     }
     for omitted in &manifest.omitted {
         let _ = writeln!(out, "- not **{}**: {}", omitted.target, omitted.why);
@@ -55,6 +50,24 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
          that it was not fitted on. It is not for texts other than tickets, for judging people, or \
          for languages that the tickets below are not in.\n"
     );
+}
+
+/// From when on labels with these thresholds are decided without a person.
+fn alone(thresholds: &[f64]) -> String {
+    let mut reached: Vec<f64> = thresholds.iter().copied().filter(|t| *t <= 1.0).collect();
+    reached.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (reached.first(), reached.last()) else {
+        return "never decided without a person".to_owned();
+    };
+    let from = match format!("{least:.3}") == format!("{most:.3}") {
+        true => format!("{least:.3}"),
+        false => format!("{least:.3} to {most:.3}, by label"),
+    };
+    let never = match thresholds.len() - reached.len() {
+        0 => String::new(),
+        n => format!("; {n} of them never"),
+    };
+    format!("decided without a person from a confidence of {from}{never}")
 }
 
 fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
@@ -105,10 +118,16 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
 }
 
 fn numbers(out: &mut String, report: &TrainReport) {
+    let category = report.evaluation.heads.iter().find(|head| !head.first_level);
+    let unknown: u64 = category.iter().flat_map(|head| head.unknown_labels.values()).sum();
+    let without = match unknown {
+        0 => String::new(),
+        n => format!(" (but for {n} whose category was not learnt)"),
+    };
     let _ = writeln!(
         out,
         "## How good it is\n\n\
-         On the {} test tickets, which neither fitting nor calibrating saw:\n\n\
+         On the {} test tickets{without}, which neither fitting nor calibrating saw:\n\n\
          | | accuracy | most frequent label | macro F1 | calibration error | above the threshold | of those right | coverage at 95 % precision |\n\
          |---|---|---|---|---|---|---|---|",
         report.tested_on
@@ -135,7 +154,7 @@ fn numbers(out: &mut String, report: &TrainReport) {
         "\nCalibration error is the mean distance between confidence and accuracy over 15 bins of \
          equal width. Tickets of one desk resemble each other: expect less on another desk's.\n"
     );
-    let Some(category) = report.evaluation.heads.iter().find(|h| !h.first_level) else { return };
+    let Some(category) = category else { return };
     let _ = writeln!(
         out,
         "| {} | tickets | precision | recall | F1 |\n|---|---|---|---|---|",
@@ -188,5 +207,23 @@ fn refit(manifest: &Manifest) -> &'static str {
              it must be measured on newer ones."
         }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::calibrate::NEVER;
+
+    #[test]
+    fn from_when_on_labels_are_decided_alone() {
+        let start = "decided without a person from a confidence of ";
+        for (thresholds, expected) in [
+            (&[0.5, 0.5][..], format!("{start}0.500")),
+            (&[0.9, NEVER, 0.25], format!("{start}0.250 to 0.900, by label; 1 of them never")),
+            (&[NEVER], "never decided without a person".to_owned()),
+        ] {
+            assert_eq!(alone(thresholds), expected);
+        }
     }
 }

@@ -93,6 +93,8 @@ pub struct Data {
     pub spellings: BTreeMap<String, u64>,
     /// The recipe's aliases with the tickets that each renamed.
     pub aliases: BTreeMap<String, u64>,
+    /// Examples with a date that cannot be read.
+    pub unreadable_dates: u64,
 }
 
 /// A row that can be used, with its category as the row spells it and as it was read, before
@@ -101,6 +103,8 @@ struct Row {
     example: Example,
     spelling: String,
     category: String,
+    /// It has a date that cannot be read.
+    unreadable_date: bool,
 }
 
 /// Reads all rows of all files: CSV where the name ends in `.csv`, Parquet where it ends in
@@ -210,7 +214,8 @@ impl Data {
     fn push(&mut self, row: Result<Row, Rejection>) {
         self.rows += 1;
         match row {
-            Ok(Row { mut example, spelling, category }) => {
+            Ok(Row { mut example, spelling, category, unreadable_date }) => {
+                self.unreadable_dates += u64::from(unreadable_date);
                 if example.id.is_empty() {
                     example.id = format!("row-{}", self.rows);
                 }
@@ -264,13 +269,15 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
         Target::Category => Some(Arc::clone(&label)),
         target => other(target),
     });
-    let created_at = dates::parse(text(&columns.created_at));
+    let date = text(&columns.created_at).trim();
+    let created_at = dates::parse(date);
+    let unreadable_date = created_at.is_none() && !date.is_empty();
     let id = text(&columns.id).to_owned();
     let fields = recipe.fields.iter().zip(cells.iter().skip(names.len()));
     let fields = fields.filter_map(|(field, cell)| fields::entry(&field.name, cell.as_deref()?));
     let fields = fields.collect();
     let example = Example { id, subject, body, fields, labels, language, created_at };
-    Ok(Row { example, spelling, category })
+    Ok(Row { example, spelling, category, unreadable_date })
 }
 
 #[cfg(test)]

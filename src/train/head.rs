@@ -135,12 +135,19 @@ pub fn choose(
         };
         return Ok(Err(why.to_owned()));
     }
-    let held_out: usize =
-        rounds.iter().map(|r| corpus.labelled(target, &labels, r.iter().copied()).len()).sum();
+    let all = corpus.labelled(target, &labels, 0..corpus.of.len());
+    let held_out = rounds.iter().map(|r| corpus.labelled(target, &labels, r.iter().copied()).len());
+    let (held_out, most) = (held_out.clone().sum::<usize>(), held_out.max().unwrap_or(0));
     if held_out == 0 {
         return match target {
             Target::Category => Err(TrainError::TooFewTickets { what: "calibrate" }),
             _ => Ok(Err("no held-out ticket has such a label".to_owned())),
+        };
+    }
+    if most == all.len() {
+        return match target {
+            Target::Category => Err(TrainError::TooFewTickets { what: "fit" }),
+            _ => Ok(Err("all tickets with such a label are held out at once".to_owned())),
         };
     }
     let question = Question { target, labels: &labels, corpus, recipe };
@@ -148,7 +155,6 @@ pub fn choose(
     let scored: Vec<Scored> = held_out.iter().map(|(_, s)| s.clone()).collect();
     let calibration = by_language(&scored);
     let answers: Vec<Answer> = scored.iter().map(|t| answer(t, &calibration)).collect();
-    let all = corpus.labelled(target, &labels, 0..corpus.of.len());
     let majority = majority(labels.len(), &all);
     let (mut wins, mut losses) = (0, 0);
     for (ticket, answer) in scored.iter().zip(&answers) {

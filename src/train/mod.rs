@@ -25,9 +25,10 @@ pub mod split;
 mod texts;
 pub mod thresholds;
 pub mod vocabulary;
+mod warnings;
 pub mod wilson;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,7 +36,6 @@ use serde::Serialize;
 
 use crate::bundle::{Bundle, BundleError, HeldOut};
 use crate::triage::model::Target;
-use crate::triage::text::fields;
 use assemble::{assemble, metrics, probes, split_facts};
 use audit::noise::{Prediction, Suspect, noise_suspects};
 use audit::{Audit, audit};
@@ -43,7 +43,7 @@ use data::{Data, Example, Rejection};
 use documents::Documents;
 use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
-use recipe::{Field, Purpose, Recipe, RecipeError};
+use recipe::{Purpose, Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
@@ -241,8 +241,10 @@ pub fn train(
         }
     }
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
-    let mut warnings = warnings(&choices);
-    warnings.extend(unread(recipe, &vocabulary));
+    let mut warnings = warnings::of_heads(&choices);
+    warnings.extend(warnings::unread(recipe, &vocabulary));
+    warnings.extend(warnings::unreadable_dates(&data, &summary));
+    warnings.extend(warnings::too_new(&data.examples, &development, recipe.fit.min_tickets));
     let category = choices.iter().find(|choice| choice.target == Target::Category);
     let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
@@ -334,40 +336,4 @@ fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
         best_probability: t.probabilities[t.best],
     };
     noise_suspects(examples, &category.held_out.iter().map(prediction).collect::<Vec<_>>())
-}
-
-/// Fields that the model is to read and that tell it nothing.
-fn unread(recipe: &Recipe, vocabulary: &Vocabulary) -> Vec<String> {
-    let read: BTreeSet<&str> =
-        vocabulary.entries.iter().filter_map(|entry| fields::parts(entry)).map(|p| p.0).collect();
-    let unread = recipe.fields.iter().filter(|field| !read.contains(field.name.as_str()));
-    let says = |field: &Field| {
-        format!(
-            "the field {} tells nothing: none of its values is in {} tickets or more",
-            field.name, recipe.features.min_tickets
-        )
-    };
-    unread.map(says).collect()
-}
-
-fn warnings(heads: &[Choice]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for head in heads {
-        warnings.extend(head.evidence.map(|evidence| evidence.to_string()));
-        if let Some(p) = head.no_signal {
-            warnings.push(format!(
-                "{}: no usable signal: on held-out tickets it is not better than always saying the \
-                 most frequent label (p = {p:.3})",
-                head.target
-            ));
-        }
-        if head.thresholds.iter().all(|t| *t >= calibrate::NEVER) {
-            warnings.push(format!(
-                "{}: no confidence reaches the wanted precision on held-out tickets, so nothing is \
-                 decided without a person",
-                head.target
-            ));
-        }
-    }
-    warnings
 }

@@ -75,8 +75,9 @@ pub(super) fn renames(examples: &[Example]) -> Vec<Rename> {
         let alike = others.map(|other| (cosine(&profiles[label], &profiles[other]), other));
         alike.max_by(|a, b| a.0.total_cmp(&b.0))
     };
+    let mut nearest_of: HashMap<usize, Option<(f64, usize)>, FixedState> = HashMap::default();
     let one = |(old, new): (usize, usize)| {
-        let (alike, nearest) = most_alike(old)?;
+        let (alike, nearest) = (*nearest_of.entry(old).or_insert_with(|| most_alike(old)))?;
         let (from, until) = (dates::format(spans[new].from)?, dates::format(spans[old].until)?);
         (nearest == new && alike >= ALIKE).then(|| Rename {
             old: spans[old].label.to_owned(),

@@ -52,7 +52,8 @@ impl Calibration {
         let each = if confusion > 0.0 { confusion / fourth_roots(scores) } else { 0.0 };
         // Most heads of clean data have none: they need no roots.
         let near = |p: f64| if each > 0.0 { each * fourth_root(p) } else { 0.0 };
-        scores.iter_mut().for_each(|p| *p = rest * *p + floor + near(*p));
+        // The parts of a sure answer can add up to a hair more than 1.
+        scores.iter_mut().for_each(|p| *p = (rest * *p + floor + near(*p)).min(1.0));
     }
 }
 

@@ -233,6 +233,18 @@ fn the_best_two_and_ties() {
     assert_eq!(top_two(&[3.0, 1.0, 2.0]), (0, Some(2)));
 }
 
+#[test]
+fn a_sure_answer_is_no_surer_than_sure() {
+    // Found at random: 1 less two shares and both of them again is more than 1.
+    let (noise, confusion) = (0.269_137_846_499_384_16, 0.034_797_5);
+    for step in 0..1000 {
+        let confusion = confusion + f64::from(step) * 1e-6;
+        let mut one = [0.0];
+        Calibration { noise, confusion, ..Calibration::NONE }.probabilities(&mut one, 1);
+        assert!(one[0] <= 1.0 && one[0] > 1.0 - 1e-12, "{one:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_judged(
