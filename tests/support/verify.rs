@@ -116,11 +116,15 @@ impl Reader {
 
 /// All outputs from the beginning to the end, by fresh readers.
 pub fn read_all(brokers: &str, isolation: &str, topics: &Topics) -> Vec<Seen> {
+    read_topics(brokers, isolation, &topics.outputs())
+}
+
+fn read_topics(brokers: &str, isolation: &str, topics: &[&str]) -> Vec<Seen> {
     let mut seen = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(120);
     // One reader a topic: the end of a partition is told without its topic.
-    for topic in topics.outputs() {
-        let consumer = reader(brokers, isolation, &[topic], true);
+    for topic in topics {
+        let consumer = reader(brokers, isolation, &[*topic], true);
         let mut open: HashSet<_> = (0..feed::PARTITIONS).collect();
         while !open.is_empty() {
             assert!(Instant::now() < deadline, "{topic} could not be read to its end");
@@ -195,8 +199,12 @@ pub struct Verdict {
     pub lost: u64,
     /// Outputs beyond the first of the same input.
     pub doubled: u64,
-    /// First outputs that come after one of a later update of the same ticket.
+    /// First outputs that come after one of an update of the same ticket that stands behind it in the
+    /// input.
     pub out_of_order: u64,
+    /// Inputs that the feeder's client wrote after a later update of the same ticket: brokers that die
+    /// make it do so, and then this is the order to keep.
+    pub fed_out_of_order: u64,
     /// Outputs that do not carry their ticket's id as key.
     pub wrong_key: u64,
     pub dead: u64,
@@ -211,15 +219,29 @@ pub struct Verdict {
 impl Verdict {
     /// Exactly once, in order, all committed.
     pub fn is_clean(&self) -> bool {
-        let clean =
-            Self { inputs: self.inputs, outputs: self.inputs, dead: self.dead, ..Self::default() };
+        let clean = Self {
+            inputs: self.inputs,
+            outputs: self.inputs,
+            dead: self.dead,
+            fed_out_of_order: self.fed_out_of_order,
+            ..Self::default()
+        };
         *self == clean
     }
 }
 
-/// Judges `seen` (in the order of each partition) against the first `inputs` sequence numbers.
-pub fn judge(seen: &[Seen], inputs: u64, topics: &Topics) -> Verdict {
+/// Judges `seen` against the first `inputs` sequence numbers and what was `fed`, both in the order of
+/// each partition.
+pub fn judge(seen: &[Seen], fed: &[Seen], inputs: u64, topics: &Topics) -> Verdict {
     let mut verdict = Verdict { inputs, outputs: seen.len() as u64, ..Verdict::default() };
+    let mut places: HashMap<u64, u64> = HashMap::new();
+    let mut latest: HashMap<&Option<String>, u64> = HashMap::new();
+    for (place, input) in fed.iter().enumerate() {
+        places.entry(input.seq).or_insert(place as u64);
+        let last = latest.entry(&input.key).or_default();
+        verdict.fed_out_of_order += u64::from(input.seq < *last);
+        *last = input.seq.max(*last);
+    }
     let mut known = HashSet::new();
     let mut latest: HashMap<(&str, i32, &Option<String>), u64> = HashMap::new();
     for output in seen {
@@ -231,9 +253,10 @@ pub fn judge(seen: &[Seen], inputs: u64, topics: &Topics) -> Verdict {
             verdict.doubled += 1;
             continue;
         }
+        let place = places.get(&output.seq).copied().unwrap_or_default();
         let last = latest.entry((&output.topic, output.partition, &output.key)).or_default();
-        verdict.out_of_order += u64::from(output.seq < *last);
-        *last = output.seq.max(*last);
+        verdict.out_of_order += u64::from(place < *last);
+        *last = place.max(*last);
     }
     verdict.lost = (0..inputs).filter(|seq| !known.contains(seq)).count() as u64;
     verdict
@@ -241,7 +264,8 @@ pub fn judge(seen: &[Seen], inputs: u64, topics: &Topics) -> Verdict {
 
 /// Reads everything afresh and judges it, with the group's positions and open transactions.
 pub fn check(brokers: &str, topics: &Topics, group: &str, inputs: u64) -> Verdict {
-    let mut verdict = judge(&read_all(brokers, "read_committed", topics), inputs, topics);
+    let fed = read_topics(brokers, "read_uncommitted", &[&topics.input]);
+    let mut verdict = judge(&read_all(brokers, "read_committed", topics), &fed, inputs, topics);
     verdict.uncommitted = uncommitted(brokers, group, &topics.input);
     verdict.hanging = hanging(brokers, topics);
     verdict
