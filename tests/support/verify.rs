@@ -50,7 +50,11 @@ pub struct Seen {
     pub key: Option<String>,
     pub fed_us: u64,
     pub visible_us: u64,
+    pub offset: i64,
 }
+
+/// Doubles that are shown.
+const SHOWN: usize = 100;
 
 /// Reads along while faults happen, and notes when each output became visible.
 pub struct Reader {
@@ -187,6 +191,7 @@ fn parse(message: &impl Message) -> Seen {
         partition: message.partition(),
         key: message.key().map(|key| String::from_utf8_lossy(key).into_owned()),
         fed_us: numbers.fed_us,
+        offset: message.offset(),
         visible_us,
     }
 }
@@ -197,14 +202,17 @@ pub struct Verdict {
     pub inputs: u64,
     pub outputs: u64,
     pub lost: u64,
-    /// Outputs beyond the first of the same input.
+    /// Outputs beyond as many as the input has.
     pub doubled: u64,
+    /// The first of them, and where they are: topic, partition and offset.
+    pub doubles: Vec<(u64, String)>,
     /// First outputs that come after one of an update of the same ticket that stands behind it in the
     /// input.
     pub out_of_order: u64,
-    /// Inputs that the feeder's client wrote after a later update of the same ticket: brokers that die
-    /// make it do so, and then this is the order to keep.
+    /// Inputs that the feeder's client wrote after a later update of the same ticket, or twice: if
+    /// brokers that die make it do so, then this is what has to be kept.
     pub fed_out_of_order: u64,
+    pub fed_twice: u64,
     /// Outputs that do not carry their ticket's id as key.
     pub wrong_key: u64,
     pub dead: u64,
@@ -221,9 +229,10 @@ impl Verdict {
     pub fn is_clean(&self) -> bool {
         let clean = Self {
             inputs: self.inputs,
-            outputs: self.inputs,
             dead: self.dead,
+            outputs: self.inputs + self.fed_twice,
             fed_out_of_order: self.fed_out_of_order,
+            fed_twice: self.fed_twice,
             ..Self::default()
         };
         *self == clean
@@ -236,12 +245,15 @@ pub fn judge(seen: &[Seen], fed: &[Seen], inputs: u64, topics: &Topics) -> Verdi
     let mut verdict = Verdict { inputs, outputs: seen.len() as u64, ..Verdict::default() };
     let mut places: HashMap<u64, u64> = HashMap::new();
     let mut latest: HashMap<&Option<String>, u64> = HashMap::new();
+    let mut left: HashMap<u64, u64> = HashMap::new();
     for (place, input) in fed.iter().enumerate() {
         places.entry(input.seq).or_insert(place as u64);
+        *left.entry(input.seq).or_default() += 1;
         let last = latest.entry(&input.key).or_default();
         verdict.fed_out_of_order += u64::from(input.seq < *last);
         *last = input.seq.max(*last);
     }
+    verdict.fed_twice = fed.len() as u64 - left.len() as u64;
     let mut known = HashSet::new();
     let mut latest: HashMap<(&str, i32, &Option<String>), u64> = HashMap::new();
     for output in seen {
@@ -249,8 +261,18 @@ pub fn judge(seen: &[Seen], fed: &[Seen], inputs: u64, topics: &Topics) -> Verdi
         verdict.dead += u64::from(dead);
         verdict.misplaced += u64::from(dead != feed::malformed(output.seq));
         verdict.wrong_key += u64::from(output.key != Some(feed::ticket_id(output.seq)));
-        if !known.insert(output.seq) {
+        let left = left.entry(output.seq).or_default();
+        if *left == 0 {
             verdict.doubled += 1;
+            if verdict.doubles.len() < SHOWN {
+                let all = seen.iter().filter(|other| other.seq == output.seq);
+                verdict.doubles.extend(all.map(|one| {
+                    (one.seq, format!("{}/{}@{}", one.topic, one.partition, one.offset))
+                }));
+            }
+        }
+        *left = left.saturating_sub(1);
+        if !known.insert(output.seq) {
             continue;
         }
         let place = places.get(&output.seq).copied().unwrap_or_default();
@@ -258,7 +280,7 @@ pub fn judge(seen: &[Seen], fed: &[Seen], inputs: u64, topics: &Topics) -> Verdi
         verdict.out_of_order += u64::from(place < *last);
         *last = place.max(*last);
     }
-    verdict.lost = (0..inputs).filter(|seq| !known.contains(seq)).count() as u64;
+    verdict.lost = (0..inputs).filter(|seq| !known.contains(seq) || left[seq] > 0).count() as u64;
     verdict
 }
 
