@@ -186,8 +186,13 @@ struct Daemon {
 
 impl Daemon {
     fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &["log.kind=embedded"])
+    }
+
+    fn start_with(dir: &Path, sets: &[&str]) -> Self {
         let mut child = triaged(dir)
-            .args(["run", "--set", "log.kind=embedded", "--set", "logging.format=json"])
+            .args(["run", "--set", "logging.format=json"])
+            .args(sets.iter().flat_map(|set| ["--set", set]))
             .args(["--set", "admin.listen=127.0.0.1:0"])
             .stderr(Stdio::piped())
             .spawn()
@@ -320,6 +325,18 @@ fn a_killed_daemon_goes_on_where_it_was() {
     origins.sort();
     let expected: Vec<Option<u64>> = (0..5 * count as u64).map(Some).collect();
     assert!(origins == expected, "{} outputs for {} inputs", origins.len(), expected.len());
+}
+
+#[test]
+fn a_daemon_that_waits_for_brokers_ends_cleanly_when_it_is_told_to() {
+    let dir = folder();
+    // Nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+    let brokers = format!("kafka.brokers={}", free.expect("an address"));
+    let mut daemon = Daemon::start_with(dir.path(), &["log.kind=kafka", &brokers]);
+    wait_for("an answer", || get(&daemon.admin, "/readyz").starts_with("HTTP/1.1 503"));
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_code(), Some(0));
 }
 
 #[test]

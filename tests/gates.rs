@@ -92,6 +92,9 @@ fn a_model_that_loses_a_class_does_not_pass() {
     assert!(!allowed.contains("recall falls") && allowed.contains("not chance"), "{allowed}");
     assert!(bad(here, &compare(&["--allow-class", "plumbing"])).contains("plumbing"));
 
+    let wrong = bad(here, &compare(&["--category-column", "id"]));
+    assert!(wrong.contains("neither model has any of these tickets' categories"), "{wrong}");
+
     let output = run(here, &compare(&["--json", "--examples", "3"]));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.contains("toner"), "ticket text in {text}");

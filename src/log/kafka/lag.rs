@@ -16,9 +16,9 @@ pub(super) struct PartitionEnd {
     pub end: i64,
     /// Where the consumer began, if it knows.
     pub start: Option<i64>,
-    /// Where the last record that it handed on ends, if all that there is was fetched and handed on.
-    /// Behind it may still be ends of transactions, which nobody reads and which are no lag.
-    pub drained: Option<i64>,
+    /// All that there is was fetched and handed on. Behind the last record may still be ends of
+    /// transactions, which nobody reads and which are no lag.
+    pub drained: bool,
 }
 
 /// What one report of figures says.
@@ -59,8 +59,6 @@ struct Partition {
     fetchq_cnt: u64,
     #[serde(default)]
     next_offset: i64,
-    #[serde(default)]
-    app_offset: i64,
 }
 
 /// Reads a report; `None` if it is not one.
@@ -73,13 +71,13 @@ pub(super) fn read(statistics: &[u8]) -> Option<Seen> {
         .flat_map(|(topic, t)| t.partitions.into_values().map(move |p| (topic.clone(), p)))
         .filter_map(|(topic, p)| {
             let stable = known(p.ls_offset);
-            let all = p.fetchq_cnt == 0 && stable.is_some_and(|stable| p.next_offset >= stable);
+            let drained = p.fetchq_cnt == 0 && stable.is_some_and(|stable| p.next_offset >= stable);
             Some(PartitionEnd {
                 topic,
                 partition: p.partition,
                 end: stable.or(known(p.hi_offset))?,
                 start: known(p.committed_offset).or(known(p.lo_offset)),
-                drained: all.then_some(p.app_offset),
+                drained,
             })
         })
         .collect();
@@ -87,11 +85,13 @@ pub(super) fn read(statistics: &[u8]) -> Option<Seen> {
     Some(Seen { connected, ends })
 }
 
-/// Messages behind, by topic, over the partitions that `owned` admits.
+/// Messages behind, by topic, over the partitions that `owned` admits. Of those that `open` admits
+/// something was handed on that is not committed.
 pub(super) fn behind(
     ends: &[PartitionEnd],
     positions: &Positions,
     owned: impl Fn(&TopicPartition) -> bool,
+    open: impl Fn(&TopicPartition) -> bool,
 ) -> BTreeMap<String, i64> {
     let mut lag = BTreeMap::new();
     for end in ends {
@@ -101,7 +101,7 @@ pub(super) fn behind(
             continue;
         }
         let at = positions.get(&partition).map(|p| p.get()).or(end.start).unwrap_or(end.end);
-        let nothing_left = end.drained.is_some_and(|drained| at >= drained);
+        let nothing_left = end.drained && !open(&partition);
         let behind = if nothing_left { 0 } else { (end.end - at).max(0) };
         *lag.entry(end.topic.clone()).or_insert(0) += behind;
     }
@@ -126,33 +126,32 @@ mod tests {
         assert_eq!(seen.ends.len(), 3);
         let at = |partition| TopicPartition { topic: "t".into(), partition };
         let positions = Positions::from([(at(0), NextOffset::at(90))]);
-        assert_eq!(behind(&seen.ends, &positions, |_| true)["t"], 10 + 40);
-        assert_eq!(behind(&seen.ends, &positions, |p| p.partition == 1)["t"], 40);
+        let behind = |owned: fn(&TopicPartition) -> bool| {
+            super::behind(&seen.ends, &positions, owned, |_| false)["t"]
+        };
+        assert_eq!((behind(|_| true), behind(|p| p.partition == 1)), (10 + 40, 40));
         assert!(read(b"{").is_none());
     }
 
     #[test]
     fn ends_of_transactions_behind_the_last_record_are_no_lag() {
-        let report = |queued: u32, next: i64, handed: i64| {
+        let report = |queued: u32, next: i64| {
             let json = format!(
                 r#"{{"topics":{{"t":{{"partitions":{{"0":{{"partition":0,"ls_offset":12,"hi_offset":12,
-                "lo_offset":0,"committed_offset":4,"fetchq_cnt":{queued},"next_offset":{next},
-                "app_offset":{handed}}}}}}}}}}}"#
+                "lo_offset":0,"committed_offset":4,"fetchq_cnt":{queued},"next_offset":{next}}}}}}}}}}}"#
             );
             read(json.as_bytes()).unwrap().ends
         };
         let partition = TopicPartition { topic: "t".into(), partition: 0 };
-        let behind = |ends: &[PartitionEnd], at: Option<i64>| {
-            let at = at.map(|at| (partition.clone(), NextOffset::at(at)));
-            super::behind(ends, &at.into_iter().collect(), |_| true)["t"]
+        let behind = |ends: &[PartitionEnd], at: i64, open: bool| {
+            let positions = Positions::from([(partition.clone(), NextOffset::at(at))]);
+            super::behind(ends, &positions, |_| true, |_| open)["t"]
         };
         // The last record is number 10, and everything was handed on: what is not committed counts.
-        assert_eq!(behind(&report(0, 12, 11), Some(11)), 0);
-        assert_eq!(behind(&report(0, 12, 11), Some(8)), 4);
+        assert_eq!(behind(&report(0, 12), 11, false), 0);
+        assert_eq!(behind(&report(0, 12), 8, true), 4);
         // Not everything was fetched, or handed on.
-        assert_eq!(behind(&report(0, 11, 11), Some(11)), 1);
-        assert_eq!(behind(&report(1, 12, 9), Some(9)), 3);
-        // After a start with nothing new: nothing was handed on, and all of it is committed.
-        assert_eq!(behind(&report(0, 12, -1001), None), 0);
+        assert_eq!(behind(&report(0, 11), 11, false), 1);
+        assert_eq!(behind(&report(1, 12), 9, false), 3);
     }
 }

@@ -1,6 +1,6 @@
 //! The consumer: batches that no rebalance crossed, rewinding, and lag.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ impl Reader {
         if !records.is_empty() {
             self.patience.health.connected(true);
         }
-        self.report_lag();
+        self.report_lag(&records);
         Ok(Batch::of(records))
     }
 
@@ -184,9 +184,12 @@ impl Reader {
         self.metrics.last_poll.with_label_values(&[&self.worker]).set(unix_seconds());
     }
 
-    fn report_lag(&self) {
+    /// `open` is what was handed on and is not committed.
+    fn report_lag(&self, open: &[Record]) {
         let Some(ends) = self.events().take_ends() else { return };
-        let mut behind = lag::behind(&ends, &self.positions, |p| self.events().owns(p));
+        let open: BTreeSet<_> = open.iter().map(|r| r.origin.topic_partition()).collect();
+        let owned = |p: &TopicPartition| self.events().owns(p);
+        let mut behind = lag::behind(&ends, &self.positions, owned, |p| open.contains(p));
         let mut total = 0;
         for topic in &self.topics {
             let lag = behind.remove(&**topic).unwrap_or(0);
