@@ -153,9 +153,16 @@ pub fn dead(
     now_ms: i64,
     keep: Keep,
 ) -> Outgoing {
-    let mut headers = match keep {
-        Keep::Value => record.headers.clone(),
-        Keep::Reference => Headers::new(),
+    let (key, value, mut headers, timestamp_ms) = match keep {
+        Keep::Value => {
+            let Record { key, value, headers, timestamp_ms, .. } = record.clone();
+            (key, value, headers, timestamp_ms)
+        }
+        // Whatever it was that the log did not take, it is not in the reference.
+        Keep::Reference => {
+            let key = record.key.clone().filter(|key| key.len() <= MAX_KEY_BYTES);
+            (key, None, Headers::new(), None)
+        }
     };
     let mut header = |name: &'static str, value: String| {
         headers.push((Cow::Borrowed(name), Some(value.into_bytes())));
@@ -168,21 +175,12 @@ pub fn dead(
     header("triaged.errors.reason", malformed.reason().to_owned());
     header("triaged.errors.message", error);
     header("triaged.errors.time", rfc3339(now_ms).unwrap_or_default());
-    let value = match keep {
-        Keep::Value => record.value.clone(),
-        Keep::Reference => {
-            let value = record.value.as_deref().unwrap_or_default();
-            header("triaged.errors.value", String::from("omitted"));
-            header("triaged.errors.value.bytes", value.len().to_string());
-            header("triaged.errors.value.sha256", format!("{:x}", Sha256::digest(value)));
-            None
-        }
-    };
-    // Whatever it was that the log did not take, it is not in the reference.
-    let (key, timestamp_ms) = match keep {
-        Keep::Value => (record.key.clone(), record.timestamp_ms),
-        Keep::Reference => (record.key.clone().filter(|key| key.len() <= MAX_KEY_BYTES), None),
-    };
+    if keep == Keep::Reference {
+        let value = record.value.as_deref().unwrap_or_default();
+        header("triaged.errors.value", String::from("omitted"));
+        header("triaged.errors.value.bytes", value.len().to_string());
+        header("triaged.errors.value.sha256", format!("{:x}", Sha256::digest(value)));
+    }
     Outgoing { cause: record.origin.clone(), topic, key, value, headers, timestamp_ms }
 }
 

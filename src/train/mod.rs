@@ -244,8 +244,9 @@ pub fn train(
     let mut warnings = warnings::of_heads(&choices);
     warnings.extend(warnings::unread(recipe, &vocabulary));
     warnings.extend(warnings::unreadable_dates(&data, &summary));
-    warnings.extend(warnings::too_new(&data.examples, &development, recipe.fit.min_tickets));
     let category = choices.iter().find(|choice| choice.target == Target::Category);
+    let min = recipe.fit.min_tickets;
+    warnings.extend(category.and_then(|category| warnings::too_new(&audit, category, min)));
     let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
     let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());

@@ -1,14 +1,14 @@
 //! What the user should know before using a model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::audit::Audit;
 use super::calibrate::NEVER;
-use super::data::{Data, Example};
+use super::data::Data;
 use super::head::Choice;
 use super::recipe::{By, Field, Recipe};
 use super::split::Summary;
 use super::vocabulary::Vocabulary;
-use crate::triage::model::Target;
 use crate::triage::text::fields;
 
 /// Dates that are there and cannot be read, and what that means for the split.
@@ -27,20 +27,14 @@ pub(super) fn unreadable_dates(data: &Data, summary: &Summary) -> Option<String>
     })
 }
 
-/// Categories with enough tickets in all of which too few may be learnt from.
-pub(super) fn too_new(examples: &[Example], development: &[usize], min: u64) -> Option<String> {
-    let count = |of: &mut dyn Iterator<Item = &Example>| {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        of.filter_map(|e| e.label(Target::Category))
-            .for_each(|label| *counts.entry(label.to_owned()).or_default() += 1);
-        counts
-    };
-    let learnt = count(&mut development.iter().map(|i| &examples[*i]));
-    let all = count(&mut examples.iter());
-    let new: Vec<String> = all
-        .into_iter()
-        .filter(|(label, n)| *n >= min && learnt.get(label).copied().unwrap_or(0) < min)
-        .map(|(label, n)| format!("{label} ({n})"))
+/// Categories with enough tickets in all that are not learnt, as too few of them may be learnt from.
+pub(super) fn too_new(audit: &Audit, category: &Choice, min: u64) -> Option<String> {
+    let learnt = |label: &str| category.labels.iter().any(|known| **known == *label);
+    let new: Vec<String> = audit
+        .labels
+        .iter()
+        .filter(|size| size.tickets >= min && !learnt(&size.label))
+        .map(|size| format!("{} ({})", size.label, size.tickets))
         .collect();
     (!new.is_empty()).then(|| {
         format!(
