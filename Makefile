@@ -57,3 +57,4 @@ schemas:
 	cargo run --release -- schema ticket > docs/schema/ticket.json
 	cargo run --release -- schema decision > docs/schema/decision.json
 	cargo run --release -- schema outcome > docs/schema/outcome.json
+	cargo run --release -- schema came-back > docs/schema/came_back.json

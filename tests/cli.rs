@@ -138,8 +138,9 @@ fn check_names_every_problem_and_what_does_not_fit() {
 #[test]
 fn schema_is_what_is_published() {
     let dir = folder();
-    for contract in ["ticket", "decision", "outcome"] {
-        let file = format!("{}/docs/schema/{contract}.json", env!("CARGO_MANIFEST_DIR"));
+    for contract in ["ticket", "decision", "outcome", "came-back"] {
+        let file = contract.replace('-', "_");
+        let file = format!("{}/docs/schema/{file}.json", env!("CARGO_MANIFEST_DIR"));
         let published = fs::read_to_string(file).expect("the published schema");
         assert_eq!(good(dir.path(), &["schema", contract], ""), published);
     }

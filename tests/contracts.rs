@@ -13,7 +13,7 @@ use triaged::log::{Batch, Headers, Outgoing};
 use triaged::resolve::guard::Guard;
 use triaged::stage::Stage as _;
 use triaged::stage::event::{DecisionSchema, Mode};
-use triaged::stage::resolve::OutcomeSchema;
+use triaged::stage::resolve::{CameBackSchema, OutcomeSchema};
 use triaged::stage::route::Route;
 use triaged::stage::runbook::Failure;
 use triaged::triage::decision::Doubt;
@@ -71,6 +71,7 @@ fn published_schemas_are_those_of_the_types() {
         ("docs/schema/ticket.json", schemars::schema_for!(triaged::desk::TicketSchema)),
         ("docs/schema/decision.json", schemars::schema_for!(DecisionSchema)),
         ("docs/schema/outcome.json", schemars::schema_for!(OutcomeSchema)),
+        ("docs/schema/came_back.json", schemars::schema_for!(CameBackSchema)),
     ] {
         let published: Value = serde_json::from_str(&read(file)).expect("JSON");
         assert_eq!(published, schema.to_value(), "{file}: write it again with `make schemas`");
@@ -144,8 +145,9 @@ fn closed_lists_are_published_whole() {
 fn asyncapi_points_to_files_and_topics_that_exist() {
     let api = asyncapi();
     let text = read("docs/asyncapi.yaml");
-    for file in ["schema/ticket.json", "schema/decision.json", "schema/outcome.json"] {
-        assert!(text.contains(file));
+    for file in ["ticket", "decision", "outcome", "came_back"] {
+        let file = format!("schema/{file}.json");
+        assert!(text.contains(&file));
         assert!(!read(&format!("docs/{file}")).is_empty());
     }
     let config = tickets::config();

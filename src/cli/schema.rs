@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::desk::TicketSchema;
 use crate::stage::event::DecisionSchema;
-use crate::stage::resolve::OutcomeSchema;
+use crate::stage::resolve::{CameBackSchema, OutcomeSchema};
 
 #[derive(Args)]
 pub struct SchemaArgs {
@@ -24,12 +24,15 @@ enum Contract {
     Decision,
     /// What came of an action
     Outcome,
+    /// A resolved ticket that came back, for people
+    CameBack,
 }
 
 pub fn schema(args: &SchemaArgs) -> Result<()> {
     let schema = match args.contract {
         Contract::Ticket => schemars::schema_for!(TicketSchema),
         Contract::Outcome => schemars::schema_for!(OutcomeSchema),
+        Contract::CameBack => schemars::schema_for!(CameBackSchema),
         Contract::Decision => schemars::schema_for!(DecisionSchema),
     };
     let mut out = std::io::stdout().lock();

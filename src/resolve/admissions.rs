@@ -15,8 +15,8 @@ pub enum Admission {
     Go,
     /// It was done, or is being done, for this very ticket.
     Already,
-    /// It was started at most once, and how that ended nobody wrote down.
-    Lost,
+    /// A call was started at this time, in milliseconds since 1970, and how it ended nobody wrote down.
+    Started { called_ms: i64 },
     /// People have to do it.
     Held(Guard),
 }
@@ -50,23 +50,22 @@ impl<'l> Admissions<'l> {
 
     /// What the ticket's past says: none if it was never seen.
     pub fn before(&self, asked: &Asked<'_>) -> Option<Admission> {
-        let (content, started) = match self.seen.get(asked.ticket) {
-            Some(content) => (*content, false),
+        let (content, started_ms) = match self.seen.get(asked.ticket) {
+            Some(content) => (*content, None),
             None => {
                 let known = self.ledger.find(asked.ticket)?;
-                (known.content, known.state == State::Started)
+                let called_ms = known.called_ms.unwrap_or(known.at_ms);
+                (known.content, (known.state == State::Started).then_some(called_ms))
             }
         };
-        Some(if content != asked.content {
-            Admission::Held(Guard::SeenBefore)
-        } else if started {
-            Admission::Lost
-        } else {
-            Admission::Already
+        Some(match started_ms {
+            _ if content != asked.content => Admission::Held(Guard::SeenBefore),
+            Some(called_ms) => Admission::Started { called_ms },
+            None => Admission::Already,
         })
     }
 
-    /// Notes a ticket that is handled without a call.
+    /// Notes a ticket of this batch that is handled without a new call.
     pub fn see(&mut self, asked: &Asked<'_>) {
         self.seen.insert(asked.ticket.to_owned(), asked.content);
     }
@@ -81,21 +80,20 @@ impl<'l> Admissions<'l> {
         if !self.ledger.reaches(asked.created_ms, now_ms) {
             return Admission::Held(Guard::TooOld);
         }
-        if self.ledger.is_off(asked.playbook, on_again_ms) {
+        if self.is_off(asked.playbook, on_again_ms) {
             return Admission::Held(Guard::SwitchedOff);
         }
         if let Some(guard) = self.over(asked, now_ms) {
             return Admission::Held(guard);
         }
-        self.count(asked, now_ms);
+        let call = Call { at_ms: now_ms, playbook: 0, requester: asked.requester };
+        self.calls.push((asked.playbook.to_owned(), call));
         Admission::Go
     }
 
-    /// Counts a call that was made already, in an attempt at this batch that was aborted.
-    pub fn count(&mut self, asked: &Asked<'_>, called_ms: i64) {
-        self.see(asked);
-        let call = Call { at_ms: called_ms, playbook: 0, requester: asked.requester };
-        self.calls.push((asked.playbook.to_owned(), call));
+    /// Whether a playbook has switched itself off since a person last switched it on.
+    pub fn is_off(&self, playbook: &str, on_again_ms: i64) -> bool {
+        self.ledger.is_off(playbook, on_again_ms)
     }
 
     /// The cap that one more call would break.

@@ -64,7 +64,7 @@ pub enum Guard {
     NotVerified,
     /// The requester says that it did not help.
     NotHelped,
-    /// The start of an at-most-once call could not be recorded.
+    /// The start of the call could not be recorded.
     NotRecorded,
 }
 

@@ -12,7 +12,7 @@ use super::limits::{DAY_MS, HOUR_MS, SwitchOff};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// An at-most-once call was about to be made. If nothing follows, nobody knows.
+    /// A call was about to be made. If nothing follows, nobody knows whether it was.
     Started,
     Done,
     /// Left to people before anything was called.
@@ -79,7 +79,7 @@ impl Line {
 }
 
 /// A call as caps count it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub at_ms: i64,
     pub playbook: u16,
@@ -143,12 +143,17 @@ impl Ledger {
             version: entry.version,
             at_ms: entry.at_ms,
         };
-        let before = self.tickets.insert(key, known).and_then(|known| known.called_ms);
-        if let Some(called_ms) = entry.called_ms
+        let before = self.tickets.insert(key, known);
+        let call = |at_ms| Call { at_ms, playbook, requester: entry.requester };
+        match (before.and_then(|known| known.called_ms), entry.called_ms) {
             // The outcome of a call that was counted when it started is no second call.
-            && before != Some(called_ms)
-        {
-            self.call(key, Call { at_ms: called_ms, playbook, requester: entry.requester });
+            (before, Some(called_ms)) if before != Some(called_ms) => {
+                self.call(key, call(called_ms));
+            }
+            (Some(started_ms), None) if before.is_some_and(|k| k.state == State::Started) => {
+                self.uncall(key, &call(started_ms));
+            }
+            _ => {}
         }
         self.drop_if_old(playbook, key);
     }
@@ -166,6 +171,16 @@ impl Ledger {
             && let Some(oldest) = recent.pop_front()
         {
             self.drop_if_old(call.playbook, oldest);
+        }
+    }
+
+    /// Takes back a call that was counted when it started and was never made.
+    fn uncall(&mut self, ticket: u128, call: &Call) {
+        if let Some(place) = self.calls.iter().rposition(|other| other == call) {
+            self.calls.remove(place);
+        }
+        if let Some(recent) = self.recent.get_mut(&call.playbook) {
+            recent.retain(|other| *other != ticket);
         }
     }
 
@@ -272,7 +287,9 @@ impl Ledger {
             let known = self.tickets.get(ticket)?;
             (known.called_ms? > on_again_ms).then(|| now(ticket).unwrap_or(known.state))
         });
-        let states: Vec<State> = own.chain(earlier).collect();
+        // Where nothing was done, nothing failed either.
+        let states = own.chain(earlier).filter(|state| *state != State::HandedBack);
+        let states: Vec<State> = states.collect();
         let over = |calls: &[State], most: f64, counts: fn(State) -> bool| {
             let n = calls.iter().filter(|state| counts(**state)).count();
             calls.len() >= rule.at_least && n as f64 / calls.len().max(1) as f64 > most

@@ -196,10 +196,8 @@ fn a_ticket_that_came_back_goes_to_people_once() {
 fn calls_of_a_batch_that_was_aborted_are_not_made_again_when_it_comes_back_in_parts() {
     for delivery in ["at-least-once", "at-most-once"] {
         let world = World::new(delivery, Runbook::start(|_| Reply::Done));
-        // At most once, the starts are committed before.
-        let before = (delivery == "at-most-once").then_some(None);
-        let aborted = Some(Fault::Abort(AbortReason::RecordRefused));
-        world.cluster.schedule(before.into_iter().chain([aborted]));
+        // The first commit is that of the starts.
+        world.cluster.schedule([None, Some(Fault::Abort(AbortReason::RecordRefused))]);
         (0..3).for_each(|n| world.act(&format!("T-{n}")));
         world.run_turns(&[10, 1, 1, 1]);
         for n in 0..3 {
@@ -220,6 +218,47 @@ fn a_call_of_which_nobody_knows_how_it_went_keeps_its_time() {
     assert!(world.values("tickets.outcomes")[0]["called_ms"].is_i64());
     let last = world.values("tickets.ledger").pop().expect("a line");
     assert!(last["called_ms"].is_i64() || last["ticket"]["called_ms"].is_i64(), "{last}");
+}
+
+/// A process that dies between a call and the commit, and another one that reads the ticket again.
+fn struck_after_its_call(delivery: &'static str) -> World {
+    let world = World::new(delivery, Runbook::start(|_| Reply::Done));
+    world.cluster.schedule([None, Some(Fault::CrashBeforeCommit)]);
+    world.act("T-1");
+    world.run_until_it_dies();
+    assert_eq!(world.runbook.requests().len(), 1);
+    world
+}
+
+#[test]
+fn a_call_that_a_crash_cut_off_counts_in_the_caps_and_is_made_again_all_the_same() {
+    let mut world = struck_after_its_call("at-least-once");
+    world.limits.overall.an_hour = 1;
+    world.act("T-2");
+    world.run_until(2);
+    assert_eq!(world.outcome("T-1"), said("done", None));
+    assert_eq!(world.outcome("T-2"), said("handed_back", Some("cap_overall")));
+    assert_eq!(world.runbook.requests().len(), 2);
+    assert_eq!(world.runbook.acted().len(), 1);
+}
+
+#[test]
+fn a_call_that_a_crash_cut_off_and_that_must_not_be_made_again_is_told_as_unknown() {
+    let world = struck_after_its_call("at-least-once");
+    let killed = Order { switch: Switch::Everything, on: false, by: String::from("ops"), at_ms: 1 };
+    world.controls.apply([killed]);
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("unknown", Some("unknown")));
+    assert_eq!(world.runbook.requests().len(), 1);
+    assert!(world.values("tickets.outcomes")[0]["called_ms"].is_i64());
+}
+
+#[test]
+fn a_call_that_fails_when_it_is_made_again_may_have_gone_through_before() {
+    let world = struck_after_its_call("at-least-once");
+    world.runbook.script(|_| Reply::Status(409));
+    world.run_until(1);
+    assert_eq!(world.outcome("T-1"), said("unknown", Some("unknown")));
 }
 
 fn fault() -> impl Strategy<Value = Option<Fault>> {

@@ -134,6 +134,14 @@ impl World {
         panic!("the outcomes never came");
     }
 
+    /// Runs one process until it dies of a scheduled crash.
+    pub fn run_until_it_dies(&self) {
+        let (mut stage, health) = (self.stage(), WorkerHealth::new());
+        let mut log = self.cluster.join("resolve", "a", &["tickets.actions", "tickets.feedback"]);
+        let mut driver = Driver::new(LIMIT, &self.metrics, &health, 0);
+        while driver.turn(&mut log, &mut stage).is_ok() {}
+    }
+
     /// Runs one process: a turn with at most so many records for each of `limits`.
     pub fn run_turns(&self, limits: &[usize]) {
         let (mut stage, health) = (self.stage(), WorkerHealth::new());

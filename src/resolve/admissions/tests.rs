@@ -39,7 +39,7 @@ fn once_a_ticket() {
     assert_eq!(admit(&asked("new", "p", 1)), Admission::Go);
     assert_eq!(admit(&asked("new", "p", 1)), Admission::Already);
     assert_eq!(admit(&asked("done", "p", 1)), Admission::Already);
-    assert_eq!(admit(&asked("lost", "p", 1)), Admission::Lost);
+    assert_eq!(admit(&asked("lost", "p", 1)), Admission::Started { called_ms: 0 });
     let changed = Asked { content: 2, ..asked("done", "p", 1) };
     assert_eq!(admit(&changed), Admission::Held(Guard::SeenBefore));
 }

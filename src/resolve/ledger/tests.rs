@@ -36,6 +36,20 @@ fn the_last_line_of_a_ticket_counts_and_a_call_counts_once() {
 }
 
 #[test]
+fn a_call_that_was_started_and_never_made_does_not_count() {
+    let failed = |i: i64| entry(&format!("t{i}"), State::Failed, Some(i));
+    let mut ledger = ledger((1..=3).map(failed));
+    for line in [entry("a", State::Started, Some(9)), entry("a", State::HandedBack, None)] {
+        ledger.apply(Line::Ticket(line));
+    }
+    assert_eq!(ledger.calls_after(0).count(), 3);
+    // Neither as one of the calls that a switch-off asks for.
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &[], 0), None);
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &[("b", State::HandedBack)], 0), None);
+    assert!(ledger.goes_off(&RULE, "unlock", &[("b", State::Failed)], 0).is_some());
+}
+
+#[test]
 fn calls_older_than_an_hour_are_forgotten_by_the_caps_and_not_by_the_tickets() {
     let ledger = ledger([entry("a", State::Done, Some(0)), entry("b", State::Done, Some(HOUR_MS))]);
     assert_eq!(ledger.calls.len(), 1);

@@ -9,7 +9,7 @@ use super::input::{Action, Feedback, Members};
 use super::note::Note;
 use super::outcome::{Outcome, Result as Came, UndoBy};
 use super::perform::Trouble;
-use super::plan::{Plan, Verdict};
+use super::plan::Plan;
 use super::settle::Settled;
 use crate::log::{Batch, Outgoing, Record};
 use crate::playbook::Undo;
@@ -36,12 +36,7 @@ impl Resolve {
             Plan::Feedback(feedback) => self.feedback(feedback, record, now),
             Plan::Undo(action) => self.undo(action, record, now),
             Plan::Act(action, verdict) => {
-                let mut settled = Settled::of(verdict, self.kept.get(&record.origin));
-                if *verdict == Verdict::Lost {
-                    // The call may have arrived when it was started: undo, caps and switch-off go by it.
-                    settled.called_ms =
-                        self.ledger.find(&action.ticket_id).and_then(|known| known.called_ms);
-                }
+                let settled = Settled::of(verdict, self.kept.get(&record.origin));
                 let mut outputs = self.settle(action, &settled, record);
                 if let Some(state) = settled.state {
                     let entry = entry(action, state, settled.called_ms);
@@ -77,26 +72,20 @@ impl Resolve {
         self.tell(&outcome, &action.members, &action.queue, record)
     }
 
-    /// Takes a resolution back, if there is one.
+    /// Says what came of an order to take a resolution back.
     fn undo(&mut self, action: &Action, record: &Record, now: &mut States) -> Vec<Outgoing> {
         let ticket = &*action.ticket_id;
         let known = self.ledger.find(ticket).copied();
-        let state = now.get(ticket).copied().or(known.map(|k| k.state));
-        let doable = matches!(state, Some(State::Done | State::Unknown | State::Reopened));
-        let carried = match self.kept.get(&record.origin) {
-            Some((_, carried)) => Some(carried.clone()),
-            None if doable => Some(self.parts.runtime.block_on(self.call(action, true))),
-            None => None,
-        };
-        let settled = match carried {
-            Some(carried) => {
-                self.kept.insert(record.origin.clone(), (0, carried.clone()));
+        let settled = match self.kept.get(&record.origin) {
+            Some((_, carried)) => {
                 let came = if carried.trouble.is_none() { Came::Undone } else { Came::NotUndone };
-                Settled { came, state: None, called_ms: None, ..Settled::carried(&carried, 0) }
+                Settled { came, state: None, called_ms: None, ..Settled::carried(carried, 0) }
             }
             None => Settled {
                 trouble: Some(Trouble {
-                    detail: String::from("there is nothing to take back for this ticket"),
+                    detail: String::from(
+                        "there is nothing to take back for this ticket, or another order just tried",
+                    ),
                     ..Trouble::of(Guard::Failed)
                 }),
                 ..Settled::quiet(Came::NotUndone)
@@ -186,7 +175,7 @@ impl Resolve {
                     None => continue,
                 },
             };
-            if let Some(state) = now.get(ticket).filter(|state| **state != State::HandedBack) {
+            if let Some(state) = now.get(ticket) {
                 let states = &mut by_playbook.entry(playbook).or_insert((Vec::new(), record)).0;
                 if states.iter().all(|(other, _)| other != ticket) {
                     states.push((ticket, *state));

@@ -1,5 +1,6 @@
 //! The calls of a batch: all in flight together, each with signs of life and an end.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,6 +9,7 @@ use super::Resolve;
 use super::input::Action;
 use super::perform::{Carried, Run, Trouble};
 use super::plan::{Plan, Verdict};
+use super::settle::Settled;
 use crate::log::Batch;
 use crate::playbook::Delivery;
 use crate::resolve::guard::Guard;
@@ -19,45 +21,77 @@ const LONGEST: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Resolve {
-    /// The action whose start has to be in the ledger before it is carried out, and its time.
-    pub(super) fn starts<'p>(&self, plan: &'p Plan) -> Option<(&'p Action, i64)> {
-        let Plan::Act(action, Verdict::Go { called_ms }) = plan else { return None };
-        let playbook = action.playbook(&self.parts.library)?;
-        (playbook.delivery == Delivery::AtMostOnce).then_some((&**action, *called_ms))
-    }
-
     /// Holds back what should have been noted as started and is not: then it must not be called.
     pub(super) fn check_started(&mut self, plans: &mut [Plan]) {
-        if !plans.iter().any(|plan| self.starts(plan).is_some()) {
+        let starts = |plan: &Plan| matches!(plan, Plan::Act(_, Verdict::Go { .. }));
+        if !plans.iter().any(starts) {
             return;
         }
         let seen = self.catch_up().is_ok();
         for plan in plans {
-            let Some((action, called_ms)) = self.starts(plan) else { continue };
+            let Plan::Act(action, verdict) = plan else { continue };
+            let Verdict::Go { called_ms } = *verdict else { continue };
             let known = self.ledger.find(&action.ticket_id);
             let noted =
                 known.is_some_and(|k| k.state == State::Started && k.called_ms == Some(called_ms));
-            if let (false, Plan::Act(_, verdict)) = (seen && noted, plan) {
+            if !(seen && noted) {
                 *verdict = Verdict::Held(Trouble::of(Guard::NotRecorded));
             }
         }
     }
 
-    /// Makes all planned calls together.
-    pub(super) fn call_all(&mut self, plans: &[Plan], batch: &Batch) {
+    /// Carries out what is planned, all together.
+    pub(super) fn act_all(&mut self, plans: &[Plan], batch: &Batch) {
         let stage = &*self;
-        let calls = plans.iter().zip(&batch.records).filter_map(|(plan, record)| match plan {
-            Plan::Act(action, Verdict::Go { called_ms }) => Some(async {
-                (record.origin.clone(), (*called_ms, stage.call(action, false).await))
-            }),
-            _ => None,
+        let calls = plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
+            let Plan::Act(action, verdict) = plan else { return None };
+            let (called_ms, again) = match *verdict {
+                Verdict::Go { called_ms } => (called_ms, false),
+                Verdict::Again { called_ms } => (called_ms, true),
+                _ => return None,
+            };
+            Some(async move {
+                let carried = stage.call(action, false).await;
+                let carried = if again { carried.again() } else { carried };
+                (record.origin.clone(), (called_ms, carried))
+            })
+        });
+        let done = self.parts.runtime.block_on(join_all(calls));
+        self.kept.extend(done);
+    }
+
+    /// Takes back what is ordered and can be, all together. Of several orders for one ticket the
+    /// first is carried out.
+    pub(super) fn undo_all(&mut self, plans: &[Plan], batch: &Batch) {
+        let mut states: HashMap<&str, State> = HashMap::new();
+        let mut orders = Vec::new();
+        for (plan, record) in plans.iter().zip(&batch.records) {
+            match plan {
+                Plan::Act(action, verdict) => {
+                    let settled = Settled::of(verdict, self.kept.get(&record.origin));
+                    states.extend(settled.state.map(|state| (&*action.ticket_id, state)));
+                }
+                Plan::Undo(action) if !self.kept.contains_key(&record.origin) => {
+                    let ticket = &*action.ticket_id;
+                    let known = || self.ledger.find(ticket).map(|known| known.state);
+                    let state = states.get(ticket).copied().or_else(known);
+                    if matches!(state, Some(State::Done | State::Unknown | State::Reopened)) {
+                        states.insert(ticket, State::Undone);
+                        orders.push((action, record));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let calls = orders.into_iter().map(|(action, record)| async {
+            (record.origin.clone(), (0, self.call(action, true).await))
         });
         let done = self.parts.runtime.block_on(join_all(calls));
         self.kept.extend(done);
     }
 
     /// Carries one action out, or takes it back.
-    pub(super) async fn call(&self, action: &Action, undo: bool) -> Carried {
+    async fn call(&self, action: &Action, undo: bool) -> Carried {
         let Some(playbook) = action.playbook(&self.parts.library) else {
             let trouble = Trouble::of(Guard::PlaybookChanged);
             return Carried {

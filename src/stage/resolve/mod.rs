@@ -4,8 +4,8 @@
 //!
 //! A batch is planned against the ledger ([`plan`]), its calls are in flight together
 //! ([`perform`]), and the batch is committed when the last of them has ended. A call that was made
-//! in an attempt that was aborted is not made again in this process; in another one it is made
-//! with the same idempotency key, or, at most once, never.
+//! in an attempt that was aborted is not made again in this process; in another one, which finds
+//! its start in the ledger, it is made with the same idempotency key, or, at most once, never.
 
 mod answer;
 mod calls;
@@ -25,9 +25,12 @@ use tokio::runtime::Runtime;
 use self::answer::entry;
 pub use self::input::UndoOrder;
 use self::note::Note;
-pub use self::outcome::{OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy, Writer};
+pub use self::outcome::{
+    CAME_BACK_TYPE, CameBackSchema, OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy,
+    Writer,
+};
 use self::perform::Carried;
-use self::plan::{Plan, Planner};
+use self::plan::{Plan, Planner, Verdict};
 use super::Stage;
 use super::event::Keep;
 use super::runbook::Caller;
@@ -156,18 +159,13 @@ impl Stage for Resolve {
         self.catch_up()?;
         let mut admissions = Admissions::new(&self.ledger, &self.parts.settings.limits);
         let planner = self.planner();
-        let kept = |record: &Record| self.kept.get(&record.origin).map(|(called_ms, _)| *called_ms);
-        // What was called before counts before anything new is admitted.
-        let records = || batch.records.iter();
-        let called: Vec<Option<Plan>> =
-            records().map(|r| Some(planner.plan(r, Some(kept(r)?), &mut admissions))).collect();
-        let plans = called.into_iter().zip(records()).map(|(called, record)| {
-            called.unwrap_or_else(|| planner.plan(record, None, &mut admissions))
+        let plans = batch.records.iter().map(|record| {
+            planner.plan(record, self.kept.contains_key(&record.origin), &mut admissions)
         });
         self.plans = plans.collect();
         let started = self.plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
-            let (action, called_ms) = self.starts(plan)?;
-            let entry = entry(action, State::Started, Some(called_ms));
+            let Plan::Act(action, Verdict::Go { called_ms }) = plan else { return None };
+            let entry = entry(action, State::Started, Some(*called_ms));
             Some(self.parts.settings.writer.line(record, &Line::Ticket(entry)))
         });
         Ok(started.collect())
@@ -177,7 +175,8 @@ impl Stage for Resolve {
         self.notes.clear();
         let mut plans = std::mem::take(&mut self.plans);
         self.check_started(&mut plans);
-        self.call_all(&plans, batch);
+        self.act_all(&plans, batch);
+        self.undo_all(&plans, batch);
         let mut now = HashMap::new();
         let mut outputs = Vec::with_capacity(batch.records.len() * 3);
         for (plan, record) in plans.iter().zip(&batch.records) {

@@ -16,6 +16,7 @@ use crate::triage::decision;
 use crate::triage::ticket::Malformed;
 
 pub const OUTCOME_TYPE: &str = "triaged.ticket.outcome.v1";
+pub const CAME_BACK_TYPE: &str = "triaged.ticket.came_back.v1";
 
 /// What became of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -134,18 +135,18 @@ impl Writer {
         self.event(record, outcome.ticket_id, OUTCOME_TYPE, topic, &data)
     }
 
-    /// The ticket for people: the decision as it was, with the queue to fall back to and why it
-    /// was handed back.
+    /// The ticket for people: what was `said` of it, which is its decision or the feedback about it,
+    /// with the queue to fall back to and why it was handed back.
     pub fn handed_back(
         &self,
         record: &Record,
         outcome: &Outcome<'_>,
-        action: &Members,
+        said: &Members,
         queue: &str,
         topic: Arc<str>,
     ) -> Outgoing {
-        const REPLACED: [&str; 3] = ["outcome", "queue", "undo"];
-        let said = action.iter().filter(|(name, _)| !REPLACED.contains(&name.as_str()));
+        const REPLACED: [&str; 4] = ["outcome", "queue", "undo", "handed_back"];
+        let said = said.iter().filter(|(name, _)| !REPLACED.contains(&name.as_str()));
         let said = said.map(|(name, value)| (name.as_str(), &**value)).collect();
         let handed_back = HandedBack {
             playbook: outcome.playbook,
@@ -154,7 +155,10 @@ impl Writer {
             detail: outcome.detail.as_deref(),
         };
         let own = Routed { outcome: decision::Outcome::Routed, queue, handed_back };
-        let kind = event::event_type(decision::Outcome::Routed);
+        let kind = match outcome.reason {
+            Some(Guard::NotHelped) => CAME_BACK_TYPE,
+            _ => event::event_type(decision::Outcome::Routed),
+        };
         self.event(record, outcome.ticket_id, kind, topic, &Event { own: &own, said })
     }
 
@@ -204,10 +208,11 @@ impl Writer {
     }
 }
 
-/// What a handed-back ticket says instead of its decision.
-#[derive(Serialize)]
+/// What a handed-back ticket says in place of its decision's own.
+#[derive(Serialize, JsonSchema)]
 struct Routed<'a> {
     outcome: decision::Outcome,
+    /// The playbook's `fallback_queue`, or the default one if the playbook is gone.
     queue: &'a str,
     handed_back: HandedBack<'a>,
 }
@@ -236,4 +241,19 @@ pub struct OutcomeSchema {
     language: Option<String>,
     known_request: Option<serde_json::Value>,
     ticket: Option<serde_json::Value>,
+}
+
+/// The data of the event for a resolved ticket that came back, as its JSON Schema describes it. Never
+/// built.
+#[derive(JsonSchema)]
+#[schemars(title = "CameBack", extend("$id" = "https://triaged.dev/schema/came_back.json"))]
+#[allow(dead_code, reason = "the type exists for its schema")]
+pub struct CameBackSchema {
+    ticket_id: String,
+    #[schemars(flatten)]
+    routed: Routed<'static>,
+    /// What the requester said, as the feedback had it.
+    helped: Option<bool>,
+    /// Whether the ticket was reopened, as the feedback had it.
+    reopened: Option<bool>,
 }

@@ -18,6 +18,23 @@ pub struct Carried {
     pub took: Duration,
 }
 
+impl Carried {
+    /// What this means for a call that an earlier process had started: where it did not go through
+    /// now, it may have then.
+    pub fn again(self) -> Self {
+        let Some(trouble) = self.trouble else { return self };
+        let lost = Trouble::lost();
+        let detail = format!("{}; made again, {}", lost.detail, trouble.detail);
+        let trouble = Trouble { detail, failure: trouble.failure, ..lost };
+        Self { state: trouble.state(), trouble: Some(trouble), ..self }
+    }
+
+    /// Whether the runbook was called, as far as anybody knows.
+    pub fn may_have_acted(&self) -> bool {
+        self.requests > 0 || self.state == State::Unknown
+    }
+}
+
 /// Why something was not done, or not for certain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
@@ -32,6 +49,12 @@ impl Trouble {
     /// A guard that needs no further words.
     pub fn of(guard: Guard) -> Self {
         Self { guard, detail: guard.detail().to_owned(), failure: None }
+    }
+
+    /// A call was started, and nobody wrote down how it ended.
+    pub fn lost() -> Self {
+        let detail = "an earlier process started the call and ended before it knew how it went";
+        Self { detail: detail.to_owned(), ..Self::of(Guard::Unknown) }
     }
 
     /// What the ledger says of a ticket that met it.

@@ -8,7 +8,7 @@ use super::input::{Action, Feedback};
 use super::perform::Trouble;
 use crate::controls::Controls;
 use crate::log::Record;
-use crate::playbook::{Facts, Library, Mode, Standing};
+use crate::playbook::{Delivery, Facts, Library, Mode, Standing};
 use crate::resolve::admissions::{Admission, Admissions};
 use crate::resolve::guard::Guard;
 use crate::triage::ticket::Malformed;
@@ -28,12 +28,15 @@ pub enum Plan {
 pub enum Verdict {
     /// The playbook is carried out, and counts as called at this time.
     Go { called_ms: i64 },
+    /// The same, after a process that started the call at this time and did not live to say how it
+    /// ended. The runbook knows the call by its idempotency key.
+    Again { called_ms: i64 },
     /// It was carried out in an attempt at this batch that was aborted.
     Kept,
     /// The same ticket was acted on before.
     Already,
-    /// An at-most-once call was started before and its end is not known.
-    Lost,
+    /// A call was started at this time, its end is not known, and it must not be made again.
+    Lost { called_ms: i64 },
     /// People have to do it.
     Held(Trouble),
 }
@@ -49,13 +52,8 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The plan for a record. `kept` is when its call was made, if it was.
-    pub fn plan(
-        &self,
-        record: &Record,
-        kept: Option<i64>,
-        admissions: &mut Admissions<'_>,
-    ) -> Plan {
+    /// The plan for a record. `kept` says whether its call was made already.
+    pub fn plan(&self, record: &Record, kept: bool, admissions: &mut Admissions<'_>) -> Plan {
         if *record.origin.topic == *self.feedback {
             return Feedback::read(record).map_or_else(Plan::Dead, Plan::Feedback);
         }
@@ -69,20 +67,16 @@ impl Planner<'_> {
         }
     }
 
-    fn verdict(
-        &self,
-        action: &Action,
-        kept: Option<i64>,
-        admissions: &mut Admissions<'_>,
-    ) -> Verdict {
+    fn verdict(&self, action: &Action, kept: bool, admissions: &mut Admissions<'_>) -> Verdict {
         let asked = action.asked();
-        if let Some(called_ms) = kept {
-            admissions.count(&asked, called_ms);
+        if kept {
+            admissions.see(&asked);
             return Verdict::Kept;
         }
         let now_ms = self.now.as_millisecond();
+        let on_again_ms = self.controls.on_again_ms(asked.playbook);
         let admission = admissions.before(&asked).unwrap_or_else(|| match self.may(action) {
-            Ok(()) => admissions.admit(&asked, self.controls.on_again_ms(asked.playbook), now_ms),
+            Ok(()) => admissions.admit(&asked, on_again_ms, now_ms),
             Err(guard) => {
                 admissions.see(&asked);
                 Admission::Held(guard)
@@ -91,9 +85,23 @@ impl Planner<'_> {
         match admission {
             Admission::Go => Verdict::Go { called_ms: now_ms },
             Admission::Already => Verdict::Already,
-            Admission::Lost => Verdict::Lost,
+            Admission::Started { called_ms } => {
+                admissions.see(&asked);
+                let off = admissions.is_off(asked.playbook, on_again_ms);
+                if !off && self.repeats(action) && self.may(action).is_ok() {
+                    Verdict::Again { called_ms }
+                } else {
+                    Verdict::Lost { called_ms }
+                }
+            }
             Admission::Held(guard) => Verdict::Held(Trouble::of(guard)),
         }
+    }
+
+    /// Whether the runbook may get the same call twice.
+    fn repeats(&self, action: &Action) -> bool {
+        let playbook = action.playbook(self.library);
+        playbook.is_some_and(|playbook| playbook.delivery == Delivery::AtLeastOnce)
     }
 
     /// Whether the playbook may be carried out now, as far as its file and the switches say.

@@ -24,21 +24,21 @@ impl Settled {
     /// Of a verdict; `kept` is what came of its call, with the call's time.
     pub fn of(verdict: &Verdict, kept: Option<&(i64, Carried)>) -> Self {
         match (verdict, kept) {
-            (Verdict::Go { .. } | Verdict::Kept, Some((called_ms, carried))) => {
-                Self::carried(carried, *called_ms)
-            }
+            (
+                Verdict::Go { .. } | Verdict::Again { .. } | Verdict::Kept,
+                Some((called_ms, carried)),
+            ) => Self::carried(carried, *called_ms),
             (Verdict::Already, _) => Self::quiet(Came::AlreadyHandled),
             // What was done for the ticket before stays what is known of it.
             (Verdict::Held(trouble), _) if trouble.guard == Guard::SeenBefore => {
                 Self { state: None, ..Self::left(trouble.clone()) }
             }
             (Verdict::Held(trouble), _) => Self::left(trouble.clone()),
-            _ => Self::left(Trouble {
-                detail: String::from(
-                    "an earlier process started the call and ended before it knew how it went",
-                ),
-                ..Trouble::of(Guard::Unknown)
-            }),
+            // It may have arrived when it was started: undo, caps and switch-off go by that time.
+            (Verdict::Lost { called_ms } | Verdict::Again { called_ms }, _) => {
+                Self { called_ms: Some(*called_ms), ..Self::left(Trouble::lost()) }
+            }
+            (Verdict::Go { .. } | Verdict::Kept, None) => Self::left(Trouble::lost()),
         }
     }
 
@@ -52,7 +52,7 @@ impl Settled {
             },
             trouble: carried.trouble.clone(),
             state: Some(carried.state),
-            called_ms: Some(called_ms).filter(|_| carried.requests > 0),
+            called_ms: Some(called_ms).filter(|_| carried.may_have_acted()),
             requests: carried.requests,
             took: carried.took,
         }
