@@ -79,6 +79,9 @@ pub(super) fn labelled(args: &DataArgs, recipe: &Recipe, bar: &Steps) -> Result<
     for (rejection, rows) in &data.rejected {
         bar.suspend(|| writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str()))?;
     }
+    for column in &data.absent {
+        bar.suspend(|| writeln!(stderr(), "warning: no row has the column {column}"))?;
+    }
     Ok(data)
 }
 

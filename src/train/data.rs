@@ -22,7 +22,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::dates;
-use super::recipe::{Field, Purpose, Recipe};
+use super::recipe::{Columns, Field, Purpose, Recipe};
 use super::{Progress, Step, TrainError};
 use crate::bundle::manifest::hex;
 use crate::triage::model::Target;
@@ -95,6 +95,8 @@ pub struct Data {
     pub aliases: BTreeMap<String, u64>,
     /// Examples with a date that cannot be read.
     pub unreadable_dates: u64,
+    /// Columns that the recipe names, other than by default, and that no example has.
+    pub absent: Vec<String>,
 }
 
 /// A row that can be used, with its category as the row spells it and as it was read, before
@@ -105,6 +107,8 @@ struct Row {
     category: String,
     /// It has a date that cannot be read.
     unreadable_date: bool,
+    /// Whether it has each of the recipe's columns.
+    present: Vec<bool>,
 }
 
 /// Reads all rows of all files: CSV where the name ends in `.csv`, Parquet where it ends in
@@ -119,7 +123,9 @@ pub fn read(
 ) -> Result<Data, TrainError> {
     let aliases = recipe.labels.aliases.keys().map(|old| (old.clone(), 0)).collect();
     let data = Data { aliases, ..Data::default() };
-    let mut reading = Reading { recipe, columns: recipe.columns.names(), data, progress };
+    let columns = recipe.columns.names();
+    let present = vec![false; columns.len()];
+    let mut reading = Reading { recipe, columns, data, present, progress };
     let mut sum = Sha256::new();
     for path in files {
         let fail = |source| TrainError::Read { path: path.clone(), source };
@@ -131,7 +137,8 @@ pub fn read(
             _ => json::read(Hashing { inner: file, sum: &mut sum }, &mut reading).map_err(fail)?,
         }
     }
-    let mut data = reading.data;
+    let absent = reading.absent();
+    let mut data = Data { absent, ..reading.data };
     data.sha256 = hex(&sum.finalize());
     if data.examples.is_empty() {
         return Err(TrainError::Empty { rows: data.rows, rejected: data.rejected });
@@ -162,6 +169,8 @@ struct Reading<'a> {
     /// All that the recipe names but for its fields.
     columns: Vec<&'a str>,
     data: Data,
+    /// Which of the columns an example had so far.
+    present: Vec<bool>,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -188,12 +197,24 @@ impl<'a> Reading<'a> {
             None => Err(Rejection::Unreadable),
         });
         for row in read {
+            if let Ok(row) = &row {
+                self.present.iter_mut().zip(&row.present).for_each(|(all, one)| *all |= one);
+            }
             self.data.push(row);
             if self.data.rows.is_multiple_of(1_000) {
                 let done = self.data.rows;
                 (self.progress)(Progress { step: Step::Read, done, total: None });
             }
         }
+    }
+
+    /// Data need not have all that a recipe names by default; who gives a name of his own expects it.
+    fn absent(&self) -> Vec<String> {
+        let usual = Columns::default();
+        let usual = usual.names();
+        let named = self.columns.iter().zip(&self.present);
+        let absent = named.filter(|(name, present)| !**present && !usual.contains(name));
+        absent.map(|(name, _)| (*name).to_owned()).collect()
     }
 }
 
@@ -214,7 +235,7 @@ impl Data {
     fn push(&mut self, row: Result<Row, Rejection>) {
         self.rows += 1;
         match row {
-            Ok(Row { mut example, spelling, category, unreadable_date }) => {
+            Ok(Row { mut example, spelling, category, unreadable_date, .. }) => {
                 self.unreadable_dates += u64::from(unreadable_date);
                 if example.id.is_empty() {
                     example.id = format!("row-{}", self.rows);
@@ -277,7 +298,8 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     let fields = fields.filter_map(|(field, cell)| fields::entry(&field.name, cell.as_deref()?));
     let fields = fields.collect();
     let example = Example { id, subject, body, fields, labels, language, created_at };
-    Ok(Row { example, spelling, category, unreadable_date })
+    let present = cells.iter().take(names.len()).map(Option::is_some).collect();
+    Ok(Row { example, spelling, category, unreadable_date, present })
 }
 
 #[cfg(test)]

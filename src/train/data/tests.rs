@@ -80,6 +80,16 @@ fn spellings_are_counted_and_old_names_replaced() {
 }
 
 #[test]
+fn a_column_that_no_row_has_is_told_if_somebody_asked_for_it() {
+    let recipe = "[columns]\ncreated_at = \"opend\"\nimpact = \"how_bad\"\nurgency = \"urgency\"";
+    let json = r#"{"body": "x", "category": "A", "opened": "2026-03-04", "how_bad": "high"}"#;
+    let csv = "body,category,opened,how_bad\nx,A,2026-03-04,high\n";
+    for (name, content) in [("x.jsonl", json), ("x.csv", csv)] {
+        assert_eq!(read_text(name, content, recipe).unwrap().absent, ["opend"]);
+    }
+}
+
+#[test]
 fn nothing_usable_is_an_error_that_counts() {
     let error = read_text("x.jsonl", "x\ny", "").unwrap_err();
     assert!(matches!(error, TrainError::Empty { rows: 2, .. }), "{error}");
