@@ -16,7 +16,7 @@ use super::lag;
 use super::record::record;
 use super::settings::KafkaSettings;
 use super::wait::Patience;
-use crate::log::{Batch, Limit, NextOffset, Positions, Record, TopicPartition};
+use crate::log::{Batch, Limit, NextOffset, Origin, Positions, Record, TopicPartition};
 use crate::metrics::{Metrics, unix_seconds};
 
 /// The longest that one poll blocks.
@@ -31,7 +31,7 @@ const SAME_WARNING: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Broken {
     /// A new consumer puts it right.
-    Rebuild(KafkaError),
+    Rebuild(String),
     Denied(String),
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Reader {
     drop_revoked: bool,
     /// Where each owned partition goes on after what was committed.
     positions: Positions,
+    /// The same after what was handed out.
+    read: Positions,
     metrics: Arc<Metrics>,
     patience: Patience,
     worker: String,
@@ -63,6 +65,7 @@ impl Reader {
             topics: settings.inputs.clone(),
             drop_revoked: settings.defences.rebalances,
             positions: Positions::new(),
+            read: Positions::new(),
             metrics: Arc::clone(metrics),
             patience: patience.clone(),
             worker: worker.to_string(),
@@ -114,6 +117,9 @@ impl Reader {
         if !records.is_empty() {
             self.patience.health.connected(true);
         }
+        if let Some(again) = read_again(&mut self.read, &records) {
+            return Err(Broken::Rebuild(format!("{again} was read already")));
+        }
         self.report_lag(&records);
         Ok(Batch::of(records))
     }
@@ -123,7 +129,7 @@ impl Reader {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(self.record(&message))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(Broken::Rebuild(error))
+                Err(Broken::Rebuild(error.to_string()))
             }
             Some(Err(error)) => self.note(&error).map(|()| None),
         }
@@ -158,6 +164,7 @@ impl Reader {
         self.epoch = self.events().epoch();
         let departed = self.events().take_departed();
         self.positions.retain(|partition, _| !departed.partitions.contains(partition));
+        self.read.retain(|partition, _| !departed.partitions.contains(partition));
         if self.drop_revoked && !departed.partitions.is_empty() {
             records.retain(|r| !departed.partitions.contains(&r.origin.topic_partition()));
         }
@@ -227,6 +234,7 @@ impl Reader {
         }
         let done = self.consumer.seek_partitions(list(&ours)?, QUERY)?;
         self.advance(&ours);
+        self.read.extend(ours);
         done.elements().iter().try_for_each(TopicPartitionListElem::error)
     }
 
@@ -258,6 +266,19 @@ impl Reader {
     }
 }
 
+/// The first record from before where its partition was read to, if there is one: nobody asked for
+/// it, so the client's position is not what it should be. Otherwise notes all as read.
+fn read_again(read: &mut Positions, records: &[Record]) -> Option<Origin> {
+    for Record { origin, .. } in records {
+        let next = read.entry(origin.topic_partition()).or_insert(NextOffset::at(origin.offset));
+        if NextOffset::at(origin.offset) < *next {
+            return Some(origin.clone());
+        }
+        *next = NextOffset::after(origin.offset);
+    }
+    None
+}
+
 /// Positions as librdkafka wants them.
 pub(super) fn list(positions: &Positions) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
@@ -269,4 +290,28 @@ pub(super) fn list(positions: &Positions) -> KafkaResult<TopicPartitionList> {
         )?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(partition: i32, offset: i64) -> Record {
+        let origin = Origin { topic: "t".into(), partition, offset };
+        Record { origin, key: None, value: None, headers: Vec::new(), timestamp_ms: None }
+    }
+
+    #[test]
+    fn a_record_from_before_what_was_read_is_noticed_in_a_batch_and_over_several() {
+        let mut read = Positions::new();
+        let mut again = |places: &[(i32, i64)]| {
+            let records: Vec<_> = places.iter().map(|(p, o)| record(*p, *o)).collect();
+            read_again(&mut read, &records).map(|origin| (origin.partition, origin.offset))
+        };
+        // Gaps are the ends of transactions, and each partition counts on its own.
+        assert_eq!(again(&[(0, 5), (1, 2), (0, 6), (0, 9)]), None);
+        assert_eq!(again(&[(1, 3), (0, 10)]), None);
+        assert_eq!(again(&[(1, 4), (0, 10)]), Some((0, 10)));
+        assert_eq!(again(&[(1, 7), (1, 7)]), Some((1, 7)));
+    }
 }
