@@ -7,7 +7,7 @@ test:
 
 # The proof at length, on real brokers: about a quarter of an hour. Rewrites the table in docs/guarantees.md.
 chaos:
-	cargo run --release --example chaos -- --kafka 4.1.1,3.9.1 --tickets 100000 --rate 800 --kills 50 --nodes 3 --write docs/guarantees.md
+	cargo run --release --example chaos -- --kafka 4.1.1,3.9.1 --tickets 100000 --rate 800 --kills 50 --bounces 3 --nodes 3 --write docs/guarantees.md
 
 # What it costs. The last two need a real Kafka and rewrite their tables in benches/README.md.
 bench:

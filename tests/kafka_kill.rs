@@ -50,6 +50,7 @@ fn kill_9_loses_and_doubles_nothing() -> Result<(), Failed> {
         terms: 0,
         zombie: Some(Duration::from_secs(14)),
         bounces: 1,
+        early: false,
         instances: 2,
         quiet: Duration::from_secs(40),
     };
@@ -71,6 +72,7 @@ fn sigterm_under_load_ends_cleanly() -> Result<(), Failed> {
         terms: 6,
         zombie: None,
         bounces: 0,
+        early: false,
         instances: 2,
         quiet: Duration::from_secs(40),
     };

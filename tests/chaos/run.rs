@@ -33,8 +33,12 @@ struct Arguments {
     #[arg(long, default_value_t = 50)]
     kills: usize,
     /// kill -9 of a broker, one node after the other.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 3)]
     bounces: usize,
+    /// Let killed brokers come back before the others have noticed, which can make Kafka itself tear a
+    /// transaction: see docs/decisions/0012.
+    #[arg(long)]
+    early: bool,
     /// Brokers in the cluster: 1 or 3.
     #[arg(long, default_value_t = 3)]
     nodes: usize,
@@ -67,6 +71,7 @@ fn main() {
         terms: 0,
         zombie: (arguments.zombie > 0).then(|| Duration::from_secs(arguments.zombie)),
         bounces: arguments.bounces,
+        early: arguments.early,
         instances: arguments.instances,
         quiet: Duration::from_secs(90),
     };

@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -173,18 +174,33 @@ impl Kafka {
     /// Waits until every partition has a leader and all of its replicas in sync, so that the next
     /// fault hits a whole cluster.
     pub fn wait_settled(&self, within: Duration) {
+        self.wait_until("settle", within, |partition| {
+            partition.error().is_none()
+                && partition.leader() >= 0
+                && partition.isr().len() == partition.replicas().len()
+        });
+    }
+
+    /// Waits until the others lead all that a dead node led. One that comes back before goes on as the
+    /// leader that it was, with records that only it has (docs/decisions/0012).
+    pub fn wait_taken_over(&self, index: usize, within: Duration) {
+        let dead = index as i32 + 1;
+        self.wait_until("take over", within, |partition| {
+            partition.leader() >= 0 && partition.leader() != dead
+        });
+    }
+
+    fn wait_until(&self, what: &str, within: Duration, holds: impl Fn(&MetadataPartition) -> bool) {
         let consumer: BaseConsumer = client(&self.direct()).create().expect("a consumer");
         let deadline = Instant::now() + within;
         loop {
-            let settled = consumer.fetch_metadata(None, Duration::from_secs(2)).is_ok_and(|m| {
-                m.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions).all(|p| {
-                    p.leader() >= 0 && p.error().is_none() && p.isr().len() == p.replicas().len()
-                })
-            });
-            if settled {
+            let all = consumer
+                .fetch_metadata(None, Duration::from_secs(2))
+                .is_ok_and(|m| m.topics().iter().flat_map(MetadataTopic::partitions).all(&holds));
+            if all {
                 return;
             }
-            assert!(Instant::now() < deadline, "Kafka did not settle within {within:?}");
+            assert!(Instant::now() < deadline, "Kafka did not {what} within {within:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }

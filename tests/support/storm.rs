@@ -21,6 +21,8 @@ pub struct Storm {
     pub zombie: Option<Duration>,
     /// `kill -9` of a broker, one node after the other.
     pub bounces: usize,
+    /// A killed broker of several comes back before the others have noticed.
+    pub early: bool,
     pub instances: usize,
     /// How long without any output until the rest is given up as lost.
     pub quiet: Duration,
@@ -213,6 +215,9 @@ impl Storm {
             let node = kafka.node(bounce % kafka.nodes().len());
             let down = feed::now_us();
             node.kill9();
+            if kafka.nodes().len() > 1 && !self.early {
+                kafka.wait_taken_over(bounce % kafka.nodes().len(), Duration::from_secs(60));
+            }
             std::thread::sleep(Duration::from_millis(500 + random.below(2500)));
             node.start();
             // Two of three must never be down at once, or nothing could be written at all.
