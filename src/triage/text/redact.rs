@@ -2,15 +2,18 @@
 //!
 //! Each finder looks for a byte that its kind cannot do without (`@`, `:`, a digit, a known
 //! prefix) and only then looks closer, so that a text with none of them costs little more than
-//! reading it. Every finder is linear in the text's length, whatever the text. What is found is
-//! replaced by the kind's mask (`[EMAIL]`); masks are never found again, so redacting twice
-//! changes nothing more.
+//! reading it. Every finder is linear in the text's length, whatever the text, and reads it as it
+//! looks to people. What is found is replaced by the kind's mask (`[EMAIL]`); masks are never
+//! found again, so redacting twice changes nothing more.
 
 mod number;
+mod plain;
 mod secret;
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
+
+use plain::Plain;
 
 /// What was found. The declaration's order is that of [`MaskCounts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,13 +131,17 @@ pub fn redact(text: &str) -> (Cow<'_, str>, MaskCounts) {
 
 /// One round over the text; `None` when nothing was found.
 fn pass(text: &str, counts: &mut MaskCounts) -> Option<String> {
+    let plain = Plain::of(text);
     let mut found = Vec::new();
-    secret::find(text, &mut found);
-    emails(text, &mut found);
-    number::find(text, &mut found);
-    ipv6(text, &mut found);
+    secret::find(&plain.text, &mut found);
+    emails(&plain.text, &mut found);
+    number::find(&plain.text, &mut found);
+    ipv6(&plain.text, &mut found);
     if found.is_empty() {
         return None;
+    }
+    for f in &mut found {
+        (f.start, f.end) = (plain.origin(f.start), plain.origin(f.end));
     }
     found.sort_by_key(|f| (f.start, std::cmp::Reverse(f.end)));
 
@@ -219,16 +226,24 @@ fn ipv6(text: &str, found: &mut Vec<Found>) {
             run = rest;
         }
         let end = start + run.len();
-        let alone = !word_byte(start.checked_sub(1).and_then(|i| bytes.get(i)))
-            && !word_byte(bytes.get(end));
-        let plausible = run.len() >= 3
-            && run.len() <= 45
-            && run.bytes().filter(|b| *b == b':').count() >= 2
-            && run.bytes().any(|b| b.is_ascii_digit());
-        if alone && plausible && run.parse::<Ipv6Addr>().is_ok() {
+        // What ends in the first colon may be a label's last letters: `addr:fe80::1`.
+        let label = run.find(':').map_or(0, |i| i + 1);
+        if let Some(start) = [start, start + label].into_iter().find(|s| is_ipv6(text, *s, end)) {
             found.push(Found { start, end, kind: MaskKind::Ip });
         }
     }
+}
+
+fn is_ipv6(text: &str, start: usize, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    let run = &text[start..end];
+    let alone =
+        !word_byte(start.checked_sub(1).and_then(|i| bytes.get(i))) && !word_byte(bytes.get(end));
+    let plausible = run.len() >= 3
+        && run.len() <= 45
+        && run.bytes().filter(|b| *b == b':').count() >= 2
+        && run.bytes().any(|b| b.is_ascii_digit());
+    alone && plausible && run.parse::<Ipv6Addr>().is_ok()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Splits the run of digits and separators that starts at `first` into its groups of digits and
-/// returns where it ends. Between two groups stand one or two of ` -.()/`.
+/// returns where it ends. Between two groups stand one or two of ` -.()`, or ` - `.
 fn run(bytes: &[u8], first: usize, groups: &mut Vec<Range<usize>>) -> usize {
     groups.clear();
     let mut at = first;
@@ -46,7 +46,8 @@ fn run(bytes: &[u8], first: usize, groups: &mut Vec<Range<usize>>) -> usize {
         at += len;
         let gap = bytes[at..].iter().take(3).take_while(|b| b" -.()".contains(b)).count();
         let next = at + gap;
-        let more = (1..=2).contains(&gap) && bytes.get(next).is_some_and(u8::is_ascii_digit);
+        let joined = (1..=2).contains(&gap) || bytes[at..next] == *b" - ";
+        let more = joined && bytes.get(next).is_some_and(u8::is_ascii_digit);
         if !more || groups.len() == MAX_GROUPS {
             return at;
         }
@@ -68,11 +69,14 @@ fn classify(bytes: &[u8], groups: &[Range<usize>], found: &mut Vec<Found>) {
             i += 1;
             continue;
         };
-        let (mut start, end) = (rest[0].start, rest[n - 1].end);
+        let (mut start, mut end) = (rest[0].start, rest[n - 1].end);
         if kind == MaskKind::Phone {
             start = opening(bytes, start);
+            end = extension(bytes, end);
         }
-        if !word_byte(before(bytes, start)) && !word_byte(bytes.get(end)) {
+        // A card's check digit is proof enough, and its brand is often glued to it: `VISA4111…`.
+        let alone = !word_byte(before(bytes, start)) && !word_byte(bytes.get(end));
+        if alone || kind == MaskKind::Card {
             found.push(Found { start, end, kind });
             i += n;
         } else {
@@ -95,18 +99,27 @@ fn opening(bytes: &[u8], mut start: usize) -> usize {
     start
 }
 
+/// Takes an extension (`x89`) behind a telephone number into the find.
+fn extension(bytes: &[u8], end: usize) -> usize {
+    let rest = bytes.get(end + 1..).unwrap_or_default();
+    match (bytes.get(end), rest.iter().take(7).take_while(|b| b.is_ascii_digit()).count()) {
+        (Some(b'x' | b'X'), len @ 1..) => end + 1 + len,
+        _ => end,
+    }
+}
+
 fn gap<'a>(bytes: &'a [u8], groups: &[Range<usize>], i: usize) -> &'a [u8] {
     &bytes[groups[i].end..groups[i + 1].start]
 }
 
-/// `YYMMDD-GNNNNNN`, the hyphen optional. How many groups it takes.
+/// `YYMMDD-GNNNNNN`, the hyphen optional or a blank. How many groups it takes.
 fn resident_number(bytes: &[u8], groups: &[Range<usize>]) -> Option<usize> {
     let (n, digits): (usize, &[u8]) = match groups {
         [all, ..] if all.len() == 13 => (1, &bytes[all.clone()]),
         [date, rest, ..]
             if date.len() == 6
                 && rest.len() == 7
-                && matches!(gap(bytes, groups, 0), b"-" | b" -" | b"- ") =>
+                && halves(gap(bytes, groups, 0), bytes[rest.start]) =>
         {
             (2, &bytes[date.clone()])
         }
@@ -115,6 +128,16 @@ fn resident_number(bytes: &[u8], groups: &[Range<usize>]) -> Option<usize> {
     let month = (digits[2] - b'0') * 10 + digits[3] - b'0';
     let day = (digits[4] - b'0') * 10 + digits[5] - b'0';
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(n)
+}
+
+/// Whether the two halves of a resident number stand so, the second with that first digit. With
+/// no more than a blank between, it has to be one of those that are given out.
+fn halves(gap: &[u8], first: u8) -> bool {
+    match gap {
+        b"-" | b" -" | b"- " | b" - " => true,
+        b" " => (b'1'..=b'8').contains(&first),
+        _ => false,
+    }
 }
 
 /// 13 to 19 digits that start as cards do and pass the Luhn check; the longest that does.
@@ -126,7 +149,7 @@ fn card(bytes: &[u8], groups: &[Range<usize>]) -> Option<usize> {
     let mut len = 0;
     let mut best = None;
     for (i, group) in groups.iter().enumerate() {
-        if i > 0 && !matches!(gap(bytes, groups, i - 1), b" " | b"-") {
+        if i > 0 && !matches!(gap(bytes, groups, i - 1), b" " | b"-" | b" - ") {
             break;
         }
         let Some(room) = digits.get_mut(len..len + group.len()) else { break };

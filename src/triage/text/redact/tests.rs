@@ -22,6 +22,7 @@ fn emails() {
         ("담당자:lee_01@example.kr", "담당자:[EMAIL]"),
         ("a@b@example.com", "a@[EMAIL]"),
         ("meet @ noon, user@host, @mention, x@1.2", "meet @ noon, user@host, @mention, x@1.2"),
+        ("kim＠example.com, lee\u{200b}@example.com", "[EMAIL], [EMAIL]"),
     ]);
 }
 
@@ -38,6 +39,10 @@ fn telephone_numbers() {
         ("1-800-555-1234", "[PHONE]"),
         ("+44 20 7946 0958, 020 7946 0958, +442079460958", "[PHONE], [PHONE], [PHONE]"),
         ("ext 3 010-1234-5678", "ext 3 [PHONE]"),
+        ("010 - 1234 - 5678", "[PHONE]"),
+        ("010–1234–5678 or 010 — 1234 — 5678", "[PHONE] or [PHONE]"),
+        ("010\u{a0}1234\u{a0}5678, ０１０－１２３４－５６７８", "[PHONE], [PHONE]"),
+        ("(555) 123-4567x89, 555-123-4567X1234.", "[PHONE], [PHONE]."),
     ]);
 }
 
@@ -49,6 +54,9 @@ fn cards_pass_the_luhn_check() {
         ("378282246310005번 카드", "[CARD]번 카드"),
         ("order 4111 1111 1111 1112", "order 4111 1111 1111 1112"),
         ("4111 1111 1111 1111 123", "[CARD] 123"),
+        ("4111 - 1111 - 1111 - 1111", "[CARD]"),
+        ("VISA4111111111111111, VISA4111 1111 1111 1111KRW", "VISA[CARD], VISA[CARD]KRW"),
+        ("ref A4111111111111112", "ref A4111111111111112"),
     ]);
 }
 
@@ -60,6 +68,11 @@ fn resident_numbers() {
         ("991231-5234567", "[KR_RRN]"),
         ("991331-1234567", "991331-1234567"),
         ("1900101-1234567", "1900101-1234567"),
+        ("900101 1234567, 900101 - 1234567", "[KR_RRN], [KR_RRN]"),
+        (
+            "order 900101 0234567, batch 999901 1234567",
+            "order 900101 0234567, batch 999901 1234567",
+        ),
     ]);
 }
 
@@ -72,6 +85,7 @@ fn addresses() {
         ("서버(10.0.0.5)에", "서버([IP])에"),
         ("fe80::1ff:fe23:4567:890a and 2001:db8::1.", "[IP] and [IP]."),
         ("::1", "[IP]"),
+        ("IPv6:2001:db8::1, addr:fe80::1, face:fe80::1:2.", "IPv6:[IP], addr:[IP], [IP]."),
     ]);
 }
 
@@ -99,6 +113,81 @@ fn secrets() {
     ]);
 }
 
+#[test]
+fn passwords_as_people_write_them() {
+    check(&[
+        ("ID: kim / PW: qwer1234!", "ID: kim / PW: [SECRET]"),
+        ("아이디pw = qwer1234! \"pw\": \"a b c\"", "아이디pw = [SECRET] \"pw\": \"[SECRET]\""),
+        ("pass: hunter2!x", "pass: [SECRET]"),
+        ("DB_PASS=s3cr3t dbPass=s3cr3t", "DB_PASS=[SECRET] dbPass=[SECRET]"),
+        ("SECRET_KEY=django-insecure-ab1", "SECRET_KEY=[SECRET]"),
+        ("secretKey: abcd, secret key abc123def", "secretKey: [SECRET], secret key [SECRET]"),
+        ("password keyboard1", "password [SECRET]"),
+        ("Password:\nHunter2!", "Password:\n[SECRET]"),
+        ("Password:\r\n  hunter\r\nThanks", "Password:\r\n  [SECRET]\r\nThanks"),
+        ("Password: \nHunter2! is mine", "Password: \n[SECRET] is mine"),
+        ("Password:\u{a0}Hunter2!", "Password:\u{a0}[SECRET]"),
+        ("비밀번호：qwer1234!", "비밀번호：[SECRET]"),
+        ("pass\u{200b}word: Hunter2!", "pass\u{200b}word: [SECRET]"),
+        ("p\u{ad}w: qwer\u{feff}1234, x", "p\u{ad}w: [SECRET], x"),
+    ]);
+    for text in [
+        "Password:\nDepartment: Sales",
+        "Password:\n부서: 영업",
+        "It asks for my password:\nThe window stays.",
+        "Password:\n\nThanks",
+        "the PW expired, a pass for visitors, PASS",
+        "compass: north, BYPASS: all, passkey: missing",
+    ] {
+        assert_eq!(masked(text), text);
+    }
+}
+
+/// A name before them does not make these secret, and they tell what the ticket is about.
+#[test]
+fn words_that_decide_survive_a_name() {
+    for text in [
+        "Reset password Office365",
+        "비밀번호 Office365 초기화, 패스워드 windows11",
+        "wrong password 0x8007052e",
+        "wrong password AADSTS50126, token KB5031356 update",
+        "비밀번호: 초기화 요청",
+        "비밀번호: 변경해주세요",
+        "Password: reset please",
+        "Password: Expired.",
+    ] {
+        assert_eq!(masked(text), text);
+    }
+    check(&[
+        ("password Qwer1234, 비번 ABCD1234", "password [SECRET], 비번 [SECRET]"),
+        ("the password is Office365", "the password is [SECRET]"),
+        ("비밀번호는 KB5031356 입니다", "비밀번호는 [SECRET] 입니다"),
+        ("password \"Office365\"", "password \"[SECRET]\""),
+        ("PASSWORD=changed", "PASSWORD=[SECRET]"),
+        ("Password: reset1, 비밀번호: 초기화1", "Password: [SECRET], 비밀번호: [SECRET]"),
+        (
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b: mismatch on gateway",
+            "[SECRET]: mismatch on gateway",
+        ),
+    ]);
+}
+
+#[test]
+fn only_private_keys_are_masked_whole() {
+    let signed = "-----BEGIN PGP SIGNED MESSAGE-----\nVPN is down\n-----BEGIN PGP SIGNATURE-----\n\
+                  iQ\n-----END PGP SIGNATURE-----";
+    for text in [signed, "-----Begin of the message\nVPN is down", "-----BEGIN CERTIFICATE-----"] {
+        assert_eq!(masked(text), text);
+    }
+    check(&[
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", "[SECRET]"),
+        (
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQ\n-----END PGP PRIVATE KEY BLOCK-----\ny",
+            "[SECRET]\ny",
+        ),
+    ]);
+}
+
 /// What a service desk must be able to read on.
 #[test]
 fn other_numbers_and_names_survive() {
@@ -117,6 +206,11 @@ fn other_numbers_and_names_survive() {
         "C:\\Program Files\\WindowsApps\\Microsoft.DesktopAppInstaller_1.21.3482.0_x64__8wekyb3d8bbwe",
         "task-force, risk-based, basic authentication, bearer of news",
         "KB5031356 KB5034441",
+        "from 12:30:45 to 12:30:45.123, log:12:30:45, at 2026-11-23T12:30:45",
+        "00:1A:2B:3C:4D:5E, mac:00:1A:2B:3C:4D:5E, 00-1A-2B-3C-4D-5E",
+        "2026 - 11 - 23, 10 - 20 - 30, 09:00 - 18:00, pages 3 – 14, v1.2 – v1.3",
+        "1920x1080, 4x100, INC0012345x2, SR202611230012345",
+        "eyJ is not eyJhbGciOi alone, module::e1::f2, case:a1",
     ] {
         assert_eq!(masked(text), text);
         assert_eq!(redact(text).1.total(), 0);
@@ -155,9 +249,18 @@ fn hostile_texts_take_linear_time() {
         "password",
         "password:",
         "password: ",
+        "password:\n",
+        "password:\npass ",
+        "secret key ",
+        "pass",
+        "pw:",
+        "pw ",
         "eyJ",
         "eyJa.",
+        "eyJ-",
+        "eyJ-eyJ-.a.",
         "-----BEGIN",
+        "-----BEGIN PRIVATE ",
         "[EMAIL]",
         "a",
         "A1",
@@ -169,6 +272,13 @@ fn hostile_texts_take_linear_time() {
         "0-",
         "010-1234-5678",
         "a.b@c.de",
+        "010 - ",
+        "4111 - ",
+        "a:1:",
+        "\u{200b}",
+        "\u{a0}",
+        "pass\u{200b}word:\u{a0}",
+        "１－",
     ] {
         let text = unit.repeat(n / unit.len());
         // A finder that takes quadratic time would not come back from this.
@@ -191,7 +301,14 @@ fn rich() -> impl Strategy<Value = String> {
         Just("bearer ".to_owned()),
         Just("[EMAIL]".to_owned()),
         Just("[SECRET]".to_owned()),
-        Just("-----BEGIN KEY-----".to_owned()),
+        Just("-----BEGIN PRIVATE KEY-----".to_owned()),
+        Just("password:\n".to_owned()),
+        Just("pw=".to_owned()),
+        Just("reset ".to_owned()),
+        Just("eyJhbGciOiJIUzI1NiJ9.eyJzdWIi".to_owned()),
+        Just("\u{200b}".to_owned()),
+        Just("\u{a0}".to_owned()),
+        Just(" – ".to_owned()),
         "[0-9 .+()-]{1,12}",
         "[a-zA-Z0-9:=@._\"' -]{1,12}",
         "\\PC{1,6}",
