@@ -33,7 +33,7 @@ fn outputs(mode: Mode, values: &[Vec<u8>]) -> Vec<Outgoing> {
     stage.run(&Batch::of(records))
 }
 
-/// The demo's tickets, and some that have to be left to people.
+/// The demo's tickets, some that have to be left to people, and some with nulls.
 fn samples() -> Vec<Vec<u8>> {
     let mut samples: Vec<Vec<u8>> =
         read("training/corpus/demo.jsonl").lines().map(|l| l.as_bytes().to_vec()).collect();
@@ -44,6 +44,11 @@ fn samples() -> Vec<Vec<u8>> {
     number["impact"] = 1.into();
     number["urgency"] = "high".into();
     samples.push(number.to_string().into_bytes());
+    for field in ["subject", "body", "requester", "source"] {
+        let mut ticket = tickets::ticket(field, "vpn", "down");
+        ticket[field] = Value::Null;
+        samples.push(ticket.to_string().into_bytes());
+    }
     samples
 }
 
@@ -76,6 +81,18 @@ fn published_schemas_are_those_of_the_types() {
         let published: Value = serde_json::from_str(&read(file)).expect("JSON");
         assert_eq!(published, schema.to_value(), "{file}: write it again with `make schemas`");
     }
+}
+
+#[test]
+fn what_the_service_takes_keeps_to_the_published_ticket() {
+    let schema: Value = serde_json::from_str(&read("docs/schema/ticket.json")).expect("JSON");
+    for sample in samples() {
+        let ticket: Value = serde_json::from_slice(&sample).expect("JSON");
+        assert_valid(&schema, &ticket, "ticket");
+    }
+    let mut ticket = tickets::ticket("x", "vpn", "down");
+    ticket.as_object_mut().expect("an object").remove("source");
+    assert!(!jsonschema::is_valid(&schema, &ticket), "null is not the same as missing");
 }
 
 #[test]

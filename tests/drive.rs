@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use triaged::health::{Stop, WorkerHealth};
 use triaged::log::memory::{Fault, MemoryCluster};
 use triaged::log::{AbortReason, Batch, Limit, LogError, NewRecord, Outgoing, Record};
-use triaged::metrics::{Labels, Metrics};
+use triaged::metrics::{Labels, Metrics, unix_seconds};
 use triaged::stage::Stage;
 use triaged::stage::drive::{Driver, drive};
 
@@ -151,6 +151,32 @@ fn an_abort_is_no_progress_and_a_commit_is() {
     assert!(driver.turn(&mut log, &mut stage).unwrap().is_none());
     assert!(health.since_progress() < stale);
     assert_eq!(cluster.committed("out").len(), 10);
+}
+
+#[test]
+fn lag_grows_while_there_is_something_and_nothing_is_read() {
+    let cluster = filled(0, &[], 0);
+    let value = Some(vec![b'x']);
+    let timestamp_ms = Some((unix_seconds() * 1000.0) as i64 - 61_000);
+    cluster.put("in", 0, NewRecord { value, timestamp_ms, ..NewRecord::default() });
+    let metrics = Metrics::new(&Labels::default(), 1).unwrap();
+    let health = WorkerHealth::new();
+    let mut driver = Driver::new(LIMIT, &metrics, &health, 0);
+    let mut log = cluster.join("g", "a", &["in"]);
+    let mut stage = Doubling { expected: usize::MAX, seen: 0, stop: Stop::new() };
+    let mut lag_after = |messages: i64| {
+        health.lag(messages);
+        driver.turn(&mut log, &mut stage).unwrap();
+        metrics.lag_seconds.with_label_values(&["0"]).get()
+    };
+    let read = lag_after(5);
+    assert!(read >= 60.0, "{read}");
+    let stuck = lag_after(5);
+    assert!(stuck >= read, "{stuck} after {read}");
+    let caught_up = lag_after(0);
+    assert!(caught_up == 0.0, "{caught_up}");
+    let anew = lag_after(5);
+    assert!(anew < 60.0, "{anew}: what was read before there was lag again is none");
 }
 
 fn fault() -> impl Strategy<Value = Option<Fault>> {

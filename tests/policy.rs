@@ -48,6 +48,16 @@ fn the_highest_priority_is_never_lowered() {
     assert_eq!(arrived["priority"]["label"], "P1");
     assert_eq!(arrived["priority"]["decided_by"], "kept_highest");
     assert_eq!(arrived["priority"]["confidence"], Value::Null);
+    let spellings = json!([1, "1", "Critical", "Highest", "1 - Critical", " URGENT ", "긴급"]);
+    for spelling in spellings.as_array().expect("a list") {
+        let fields = json!({"priority": spelling, "impact": 3, "urgency": 3});
+        let kept = decide(&triage, &with(VAGUE, fields))["priority"].clone();
+        assert_eq!((&kept["label"], &kept["decided_by"]), (&json!("P1"), &json!("kept_highest")));
+    }
+    for spelling in [json!(2), json!("High"), json!("3 - Moderate"), json!("colossal")] {
+        let fields = json!({"priority": spelling, "impact": 3, "urgency": 3});
+        assert_eq!(decide(&triage, &with(VAGUE, fields))["priority"]["label"], "P5", "{spelling}");
+    }
     let sample =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/training/corpus/demo.jsonl"))
             .expect("the sample");
@@ -60,6 +70,33 @@ fn the_highest_priority_is_never_lowered() {
         ticket["urgency"] = "High".into();
         assert_eq!(decide(&triage, &ticket)["priority"]["label"], "P1", "both hints are highest");
     }
+}
+
+#[test]
+fn a_matrix_of_ones_own_takes_no_number_for_a_priority_unless_an_alias_says_so() {
+    let label = |aliases: &str| {
+        let triage = triage(&format!(
+            r#"
+            [priority]
+            matrix = "own"
+            [priority.matrices.own]
+            impacts = ["1-high", "2-medium", "3-low"]
+            urgencies = ["1-high", "2-medium", "3-low"]
+            priorities = ["first", "second"]
+            rows = [["first", "first", "second"], ["second", "second", "second"], ["second", "second", "second"]]
+            default_impact = "3-low"
+            default_urgency = "3-low"
+            {aliases}
+            [[policy.routes]]
+            queue = "q"
+            "#
+        ));
+        let ticket = with(VAGUE, json!({"priority": 1, "impact": "3-low", "urgency": "3-low"}));
+        decide(&triage, &ticket)["priority"]["label"].clone()
+    };
+    assert_eq!(label(""), "second");
+    assert_eq!(label("priority_aliases = { \"1\" = \"first\" }"), "first");
+    assert_eq!(label("priority_aliases = { \"1\" = \"second\" }"), "second");
 }
 
 #[test]
@@ -175,6 +212,10 @@ fn the_first_rule_that_matches_wins() {
     assert_eq!(queue(json!({"source": "phone"})), "by-source");
     assert_eq!(queue(json!({"source": "phone", "language": "ko"})), "by-source");
     assert_eq!(queue(json!({"language": "KO", "priority": "P1"})), "by-language");
+    for regional in ["ko-KR", "ko_KR", "ko "] {
+        assert_eq!(queue(json!({"language": regional})), "by-language", "{regional}");
+    }
+    assert_eq!(queue(json!({"language": "kok"})), "exact", "Konkani is not Korean");
     assert_eq!(queue(json!({"priority": "P1"})), "by-priority");
     assert_eq!(queue(json!({})), "exact");
     let korean = decide(&triage, &with("vpn 접속이 안 됩니다 오류 691", json!({})));

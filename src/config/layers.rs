@@ -30,22 +30,27 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Tables whose keys the user chooses, and what stands below each key.
+/// Tables whose keys the user chooses, and what stands below each key: what the text of a variable
+/// or a flag becomes there. What a file holds there is checked later.
+#[derive(Clone, Copy)]
 enum Below {
-    Anything,
+    Text,
+    Number,
+    /// A table, which has no form as text.
+    Table,
     /// The same shape as the named entry of the reference.
     Like(&'static str),
 }
 
 fn user_keyed(path: &str) -> Option<Below> {
     match path {
-        "kafka.properties" | "kafka.secrets" | "policy.thresholds" | "resolve.credentials" => {
-            Some(Below::Anything)
-        }
+        "kafka.properties"
+        | "priority.matrices.itil.impact_aliases"
+        | "priority.matrices.itil.urgency_aliases"
+        | "priority.matrices.itil.priority_aliases" => Some(Below::Text),
+        "policy.thresholds" => Some(Below::Number),
+        "kafka.secrets" | "resolve.credentials" => Some(Below::Table),
         "priority.matrices" => Some(Below::Like("itil")),
-        "priority.matrices.itil.impact_aliases" | "priority.matrices.itil.urgency_aliases" => {
-            Some(Below::Anything)
-        }
         _ => None,
     }
 }
@@ -58,7 +63,8 @@ const ROUTE_KEYS: [&str; 5] = ["category", "priority", "source", "language", "qu
 /// `env` are variables (only those that start with `TRIAGED_` count), `sets` are `path=value`.
 ///
 /// # Errors
-/// Every unknown key and every wrong type, with its path.
+/// Every unknown key, every wrong type and every variable that was surely meant for a setting, with
+/// its path or name.
 pub fn merge(
     file: Option<&str>,
     env: impl IntoIterator<Item = (String, String)>,
@@ -70,17 +76,23 @@ pub fn merge(
         match text.parse::<Table>() {
             Ok(table) => {
                 compare("", "", &merged, &table, &mut problems);
+                drop_aliases(&mut merged, &table);
                 overlay(&mut merged, table);
             }
-            Err(e) => problems.push(Problem::new("(file)", format!("is not TOML: {e}"))),
+            Err(e) => problems.push(Problem::new("(file)", not_toml(text, &e))),
         }
     }
     let mut env: Vec<_> = env.into_iter().collect();
     env.sort();
     for (name, value) in env {
         let Some(rest) = name.strip_prefix("TRIAGED_") else { continue };
-        // Variables of the test harness and the like have no section.
-        let Some((section, key)) = rest.split_once("__") else { continue };
+        let Some((section, key)) = rest.split_once("__") else {
+            if let Some(meant) = meant(rest) {
+                let what = format!("is not read: two underscores make it a setting, as in {meant}");
+                problems.push(Problem::new(name, what));
+            }
+            continue;
+        };
         let path = format!("{section}.{}", key.replace("__", ".")).to_lowercase();
         set(&mut merged, &path, &value, &format!("{path} (from {name})"), &mut problems);
     }
@@ -91,6 +103,42 @@ pub fn merge(
         }
     }
     if problems.is_empty() { Ok(merged) } else { Err(problems) }
+}
+
+/// What is wrong with a text that is no TOML, and where. The error's own words would show the line,
+/// and a secret with it.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map_or_else(String::new, |before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!(" at line {line} column {column}")
+    });
+    format!("is not TOML{place}: {}", error.message())
+}
+
+/// The name that a variable without two underscores in a row should surely have: it begins with a
+/// section. Others, such as those of a test harness, mean something else.
+fn meant(rest: &str) -> Option<String> {
+    let (section, key) = rest.split_once('_')?;
+    // Kubernetes sets such variables for a service by the name of, for instance, triaged-admin.
+    let of_a_service = key.split('_').any(|part| matches!(part, "SERVICE" | "PORT"));
+    let known = reference().contains_key(&section.to_lowercase());
+    (known && !of_a_service).then(|| format!("TRIAGED_{section}__{key}"))
+}
+
+/// Takes the reference's priority aliases away where the file has priorities of its own: they would
+/// rank tickets by a list that is gone.
+fn drop_aliases(merged: &mut Table, file: &Table) {
+    let own = file.get("priority").and_then(|v| v.get("matrices"));
+    let own = own.and_then(|v| v.get("itil")).and_then(|v| v.get("priorities"));
+    let itil = merged.get_mut("priority").and_then(|v| v.get_mut("matrices"));
+    let itil = itil.and_then(|v| v.get_mut("itil")).and_then(Value::as_table_mut);
+    if let (Some(own), Some(itil)) = (own, itil)
+        && itil.get("priorities") != Some(own)
+    {
+        itil.insert(String::from("priority_aliases"), Value::Table(Table::new()));
+    }
 }
 
 /// The reference as a table.
@@ -110,7 +158,7 @@ fn compare(path: &str, shape: &str, reference: &Table, given: &Table, out: &mut 
     for (key, value) in given {
         let path = join(path, key);
         match &below {
-            Some(Below::Anything) => {}
+            Some(Below::Text | Below::Number | Below::Table) => {}
             Some(Below::Like(name)) => {
                 if let Some(like) = reference.get(*name) {
                     compare_value(&path, &join(shape, name), like, value, out);
@@ -206,51 +254,64 @@ fn overlay(under: &mut Table, over: Table) {
     }
 }
 
-/// Sets one value from text, read by the type that the setting has.
+/// Sets one value from text.
 fn set(table: &mut Table, path: &str, text: &str, shown: &str, out: &mut Vec<Problem>) {
-    // A librdkafka property has dots of its own.
-    let (parents, key) = match path.strip_prefix("kafka.properties.") {
-        Some(property) => (vec!["kafka", "properties"], property),
-        None => match path.rsplit_once('.') {
-            Some((parents, key)) => (parents.split('.').collect(), key),
-            None => (Vec::new(), path),
-        },
+    let Some((at, key, below)) = find(table, path) else {
+        out.push(Problem::new(shown, "is not a setting"));
+        return;
     };
-    let mut at = &mut *table;
-    for parent in &parents {
-        match at.get_mut(*parent) {
-            Some(Value::Table(next)) => at = next,
-            _ => {
-                out.push(Problem::new(shown, "is not a setting"));
-                return;
-            }
-        }
-    }
-    let value = match at.get(key) {
-        _ if parents == ["kafka", "properties"] => Some(Value::String(text.to_owned())),
-        Some(Value::String(_)) => Some(Value::String(text.to_owned())),
-        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
-        Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
-        Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
-        Some(Value::Array(list)) if list.iter().all(Value::is_str) => Some(Value::Array(
-            text.split(',').map(|item| Value::String(item.trim().to_owned())).collect(),
-        )),
-        Some(_) => {
-            out.push(Problem::new(shown, "can only be set in a file"));
-            return;
-        }
-        None => {
-            out.push(Problem::new(shown, "is not a setting"));
-            return;
-        }
-    };
-    match value {
-        Some(value) => {
+    match read(text, below, at.get(key)) {
+        Ok(value) => {
             at.insert(key.to_owned(), value);
         }
-        None => {
-            let kind = at.get(key).map_or("", Value::type_str);
-            out.push(Problem::new(shown, format!("must be of type {kind}")));
-        }
+        Err(what) => out.push(Problem::new(shown, what)),
+    }
+}
+
+/// The table that a setting stands in, its key there, and what the user may put there.
+fn find<'t, 'p>(
+    table: &'t mut Table,
+    path: &'p str,
+) -> Option<(&'t mut Table, &'p str, Option<Below>)> {
+    let (mut at, mut shape, mut rest) = (table, String::new(), path);
+    loop {
+        let below = user_keyed(&shape);
+        let next = match below {
+            // A key that the user chose can have dots of its own, as librdkafka's properties do.
+            Some(Below::Text | Below::Number | Below::Table) => None,
+            Some(Below::Like(_)) | None => rest.split_once('.'),
+        };
+        let Some((name, after)) = next else {
+            return (!rest.is_empty()).then_some((at, rest, below));
+        };
+        let Some(Value::Table(inner)) = at.get_mut(name) else { return None };
+        shape = match below {
+            Some(Below::Like(like)) => join(&shape, like),
+            _ => join(&shape, name),
+        };
+        (at, rest) = (inner, after);
+    }
+}
+
+/// A value from text: what the user may put there, else of the type that the setting has now.
+fn read(text: &str, below: Option<Below>, now: Option<&Value>) -> Result<Value, String> {
+    let of_type =
+        |kind: &str, value: Option<Value>| value.ok_or_else(|| format!("must be of type {kind}"));
+    let string = || Ok(Value::String(text.to_owned()));
+    let float = || of_type("float", text.parse().ok().map(Value::Float));
+    let only_in_a_file = || Err(String::from("can only be set in a file"));
+    match (below, now) {
+        (Some(Below::Text), _) => string(),
+        (Some(Below::Number), _) => float(),
+        (Some(Below::Table), _) => only_in_a_file(),
+        (_, None) => Err(String::from("is not a setting")),
+        (_, Some(Value::String(_))) => string(),
+        (_, Some(Value::Float(_))) => float(),
+        (_, Some(Value::Integer(_))) => of_type("integer", text.parse().ok().map(Value::Integer)),
+        (_, Some(Value::Boolean(_))) => of_type("boolean", text.parse().ok().map(Value::Boolean)),
+        (_, Some(Value::Array(list))) if list.iter().all(Value::is_str) => Ok(Value::Array(
+            text.split(',').map(|item| Value::String(item.trim().to_owned())).collect(),
+        )),
+        (_, Some(_)) => only_in_a_file(),
     }
 }

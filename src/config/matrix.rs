@@ -22,6 +22,7 @@ pub(super) fn matrix(section: PrioritySection, p: &mut Problems) -> Matrix {
         Matrix {
             name: String::new(),
             priorities: Vec::new(),
+            priority_aliases: BTreeMap::new(),
             impact: empty(),
             urgency: empty(),
             cells: Vec::new(),
@@ -35,6 +36,8 @@ fn one_matrix(name: &str, written: MatrixSection, p: &mut Problems) -> Matrix {
     if priorities.is_empty() {
         p.add(format!("{path}.priorities"), "must not be empty");
     }
+    let aliases_path = format!("{path}.priority_aliases");
+    let priority_aliases = aliases(&aliases_path, &written.priority_aliases, &priorities, p);
     let mut scale = |side: &str, values: Vec<String>, aliases, default: &str| {
         scale(&path, side, values, aliases, default, p)
     };
@@ -58,34 +61,44 @@ fn one_matrix(name: &str, written: MatrixSection, p: &mut Problems) -> Matrix {
         }
         cells.push(indices);
     }
-    Matrix { name: name.to_owned(), priorities, impact, urgency, cells }
+    Matrix { name: name.to_owned(), priorities, priority_aliases, impact, urgency, cells }
 }
 
 fn scale(
     path: &str,
     side: &str,
     values: Vec<String>,
-    aliases: BTreeMap<String, String>,
+    written: BTreeMap<String, String>,
     default: &str,
     p: &mut Problems,
 ) -> Scale {
     let values: Vec<Arc<str>> = values.into_iter().map(Arc::from).collect();
-    let index = |text: &str| values.iter().position(|v| &**v == text);
-    let default = index(default).unwrap_or_else(|| {
+    let default = values.iter().position(|v| &**v == default).unwrap_or_else(|| {
         p.add(format!("{path}.default_{side}"), "is not one of the values");
         0
     });
-    let mut by_alias = BTreeMap::new();
-    for (alias, value) in &aliases {
-        match index(value) {
-            Some(i) => {
-                by_alias.insert(alias.to_lowercase(), i);
-            }
-            None => {
-                let what = format!("{value} is not one of the values");
-                p.add(format!("{path}.{side}_aliases.{alias}"), what);
-            }
+    let aliases = aliases(&format!("{path}.{side}_aliases"), &written, &values, p);
+    Scale { values, aliases, default }
+}
+
+/// The aliases as they are looked up: in lower case, with the index of what they stand for.
+fn aliases(
+    path: &str,
+    written: &BTreeMap<String, String>,
+    values: &[Arc<str>],
+    p: &mut Problems,
+) -> BTreeMap<String, usize> {
+    let mut aliases = BTreeMap::new();
+    for (alias, value) in written {
+        let Some(index) = values.iter().position(|v| &**v == value.as_str()) else {
+            p.add(format!("{path}.{alias}"), format!("{value} is not one of the values"));
+            continue;
+        };
+        // A layer that writes it in other letters adds to the one below instead of replacing it.
+        if aliases.insert(alias.to_lowercase(), index).is_some_and(|other| other != index) {
+            let what = "stands for two values: write it in lower case to replace the one below";
+            p.add(format!("{path}.{alias}"), what);
         }
     }
-    Scale { values, aliases: by_alias, default }
+    aliases
 }

@@ -284,6 +284,8 @@ struct MatrixSection {
     impact_aliases: BTreeMap<String, String>,
     #[serde(default)]
     urgency_aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    priority_aliases: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

@@ -45,6 +45,67 @@ fn later_layers_win() {
 }
 
 #[test]
+fn a_variable_with_one_underscore_is_refused_with_the_name_that_was_meant() {
+    let found = problems("", &[("TRIAGED_KAFKA_BROKERS", "a:1"), ("TRIAGED_MODEL_DIR", "m")], &[]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let wanted = "TRIAGED_KAFKA_BROKERS: is not read: two underscores make it a setting, as in \
+                  TRIAGED_KAFKA__BROKERS";
+    assert_eq!(found[0], wanted);
+    let others = [
+        ("TRIAGED_CONFIG", "file"),
+        ("TRIAGED_MODEL", "folder"),
+        ("TRIAGED_TEST_KAFKA", "a:1"),
+        ("TRIAGED_PYTHON", "python3"),
+        ("TRIAGED_QUALITY_DATA", "folder"),
+        ("TRIAGED_SERVICE_HOST", "10.0.0.1"),
+        ("TRIAGED_ADMIN_SERVICE_PORT_HTTP", "9464"),
+        ("TRIAGED_ADMIN_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("TRIAGED_MODEL__DIR", "m"),
+    ];
+    load("", &others, &[]);
+}
+
+#[test]
+fn keys_of_the_users_own_can_be_set_like_others() {
+    let sets = [
+        "policy.thresholds.Network/VPN=0.8",
+        "policy.thresholds.Web/Node.js=1",
+        "priority.matrices.itil.priority_aliases.p0=P1",
+    ];
+    let policy = load("", &[], &sets).policy;
+    assert_eq!(policy.thresholds["Network/VPN"], 0.8);
+    assert_eq!(policy.thresholds["Web/Node.js"], 1.0);
+    assert_eq!(policy.matrix.priority("P0"), Some(0));
+    let wrong = [
+        "policy.thresholds.Web/Shop=high",
+        "policy.thresholds=0.8",
+        "policy.thresholds.=0.8",
+        "kafka.secrets.sasl.password=hunter2",
+        "priority.matrices.other.matrix=x",
+    ];
+    let found = problems("", &[], &wrong);
+    for problem in [
+        "policy.thresholds.Web/Shop: must be of type float",
+        "policy.thresholds: can only be set in a file",
+        "policy.thresholds.: is not a setting",
+        "kafka.secrets.sasl.password: can only be set in a file",
+        "priority.matrices.other.matrix: is not a setting",
+    ] {
+        assert!(found.iter().any(|p| p == problem), "{problem} is not among {found:#?}");
+    }
+    assert_eq!(found.len(), wrong.len());
+}
+
+#[test]
+fn a_syntax_error_names_the_place_and_not_the_text() {
+    let file = "[kafka.properties]\n\"sasl.username\" = \"u\"\n\"sasl.password\" = \"hunter2\n";
+    let found = problems(file, &[], &[]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("(file): is not TOML at line 3 column "), "{}", found[0]);
+    assert!(!found[0].contains("hunter2"), "a secret was printed");
+}
+
+#[test]
 fn all_problems_are_listed_at_once_with_their_paths() {
     let file = r#"
         surprise = 1
@@ -97,6 +158,7 @@ fn values_are_checked_all_at_once() {
         [priority.matrices.itil]
         rows = [["P1"], ["P2", "P3", "P4"], ["P3", "P4", "P7"]]
         default_impact = "none"
+        priority_aliases = { "1" = "P9", "Critical" = "P2" }
         [admin]
         listen = "here"
         [kafka.properties]
@@ -118,6 +180,8 @@ fn values_are_checked_all_at_once() {
         "priority.matrices.itil.rows[0]: must have one entry",
         "priority.matrices.itil.rows[2]: P7 is not a priority",
         "priority.matrices.itil.default_impact",
+        "priority.matrices.itil.priority_aliases.1: P9 is not one of the values",
+        "priority.matrices.itil.priority_aliases.critical: stands for two values",
         "admin.listen",
         "kafka.properties.enable.auto.commit: is refused",
         "kafka.secrets.sasl.password: must be",
@@ -175,6 +239,26 @@ fn a_matrix_of_ones_own() {
     assert_eq!(matrix.cells, [[0, 1], [1, 1]]);
     assert_eq!(matrix.impact.index("ALL "), Some(0));
     assert_eq!(config.policy.routes[0].priority, [0]);
+}
+
+#[test]
+fn other_priorities_in_the_reference_matrix_have_no_aliases_but_their_own() {
+    let file = |more: &str| {
+        format!(
+            r#"
+            [priority.matrices.itil]
+            priorities = ["A", "B"]
+            rows = [["A", "B", "B"], ["B", "B", "B"], ["B", "B", "B"]]
+            {more}
+            [[policy.routes]]
+            queue = "q"
+            "#
+        )
+    };
+    let matrix = load(&file(""), &[], &[]).policy.matrix;
+    assert_eq!((matrix.priority("a"), matrix.priority("critical")), (Some(0), None));
+    let matrix = load(&file("priority_aliases = { \"Critical\" = \"B\" }"), &[], &[]).policy.matrix;
+    assert_eq!((matrix.priority("critical"), matrix.priority("1")), (Some(1), None));
 }
 
 #[test]

@@ -257,19 +257,16 @@ pub struct TicketSchema {
     /// integer. It becomes the key of every output.
     ticket_id: IdSchema,
     /// The subject line; may be empty or null.
-    #[schemars(required)]
-    subject: Option<String>,
+    subject: OrNull<String>,
     /// The text; may be empty or null.
-    #[schemars(required)]
-    body: Option<String>,
+    body: OrNull<String>,
     /// When the ticket was created: RFC 3339 with an offset.
     created_at: jiff_schema::Time,
-    /// Who reported it: a name or address, or an object of the desk's own shape.
-    #[schemars(required)]
-    requester: Option<RequesterSchema>,
-    /// Where it was reported, for instance `email`, `portal`, `chat`, `phone`, `monitoring`.
-    #[schemars(required)]
-    source: Option<String>,
+    /// Who reported it: a name or address, or an object of the desk's own shape; may be null.
+    requester: OrNull<RequesterSchema>,
+    /// Where it was reported, for instance `email`, `portal`, `chat`, `phone`, `monitoring`; may be
+    /// empty or null.
+    source: OrNull<String>,
     /// Language tag (`en`, `ko`, …). Where it is absent the script of the text decides.
     language: Option<String>,
     /// The category that the reporter chose; passed through.
@@ -278,9 +275,16 @@ pub struct TicketSchema {
     impact: Option<HintSchema>,
     /// The reporter's own urgency: a hint, in the words of the priority matrix or an alias.
     urgency: Option<HintSchema>,
-    /// The priority it arrived with; the highest is never lowered.
+    /// The priority it arrived with, in the words of the priority matrix or an alias; the highest is
+    /// never lowered.
     priority: Option<HintSchema>,
 }
+
+// A value that may be null in a field that must be there: `Option` itself makes a field optional.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline)]
+#[allow(dead_code, reason = "the type exists for its schema")]
+struct OrNull<T>(Option<T>);
 
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged, inline)]

@@ -8,7 +8,7 @@ use super::matching::{in_categories, named, patterns};
 use super::problem::Found;
 use super::unmet::Unmet;
 use super::view::{Facts, TicketView};
-use crate::triage::policy::Pattern;
+use crate::triage::policy::{Pattern, takes_language};
 
 /// Checked conditions; an empty list takes any value.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ impl Preconditions {
         if !named(&self.sources, ticket.source) {
             return Err(Unmet::Source);
         }
-        if !named(&self.languages, ticket.language) {
+        if !takes_language(&self.languages, ticket.language) {
             return Err(Unmet::Language);
         }
         match self.requires.iter().find(|(pointer, value)| ticket.at(pointer) != Some(value)) {

@@ -40,6 +40,9 @@ pub struct Driver<'a> {
     metrics: &'a Metrics,
     health: &'a WorkerHealth,
     worker: String,
+    /// Since when the oldest record of the last batch that held any has waited, in seconds since
+    /// 1970; nothing without lag.
+    waiting_since: Option<f64>,
 }
 
 impl<'a> Driver<'a> {
@@ -51,7 +54,8 @@ impl<'a> Driver<'a> {
         worker: usize,
     ) -> Self {
         let patience = Patience::new(limits.records);
-        Self { limits, patience, metrics, health, worker: worker.to_string() }
+        let worker = worker.to_string();
+        Self { limits, patience, metrics, health, worker, waiting_since: None }
     }
 
     /// One turn of the loop: one batch, or none. Returns how long to wait before the next turn
@@ -119,19 +123,24 @@ impl<'a> Driver<'a> {
         outputs
     }
 
-    fn polled(&self, batch: &Batch) {
+    fn polled(&mut self, batch: &Batch) {
         let now = unix_seconds();
         self.metrics.last_poll.with_label_values(&[&self.worker]).set(now);
         let behind = self.health.lag_messages() > 0;
         if batch.is_empty() && !behind {
             self.health.progressed();
         }
-        let oldest = batch.records.iter().filter_map(|r| r.timestamp_ms).min();
-        let age = match oldest {
+        // Times before 1970 are those of broken clocks.
+        let times = batch.records.iter().filter_map(|r| r.timestamp_ms.filter(|ms| *ms > 0));
+        self.waiting_since = match times.min() {
+            _ if !behind => None,
             // The records' clocks are not ours: a record from the future is no lag.
-            Some(ms) if behind => (now - ms as f64 / 1000.0).max(0.0),
-            _ => 0.0,
+            Some(ms) => Some((ms as f64 / 1000.0).min(now)),
+            // There is something to read and it does not come: what waits gets older.
+            None if batch.is_empty() => self.waiting_since.or(Some(now)),
+            None => Some(now),
         };
+        let age = self.waiting_since.map_or(0.0, |since| (now - since).max(0.0));
         self.metrics.lag_seconds.with_label_values(&[&self.worker]).set(age);
     }
 

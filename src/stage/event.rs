@@ -24,6 +24,10 @@ const MAX_KEY_BYTES: usize = 1024;
 /// Headers that are handed on, so that a trace goes on behind this stage.
 const PASSED_ON: [&str; 4] = ["traceparent", "tracestate", "ce_traceparent", "ce_tracestate"];
 
+fn is_passed_on(name: &str) -> bool {
+    PASSED_ON.iter().any(|passed_on| passed_on.eq_ignore_ascii_case(name))
+}
+
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,7 +102,7 @@ pub fn decided(
         }
     };
     for (name, value) in &record.headers {
-        if PASSED_ON.contains(&&**name) {
+        if is_passed_on(name) {
             headers.push((name.clone(), value.clone()));
         }
     }
@@ -218,6 +222,13 @@ struct OriginSchema {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_goes_on_however_its_headers_are_written() {
+        assert!(is_passed_on("traceparent") && is_passed_on("Tracestate"));
+        assert!(is_passed_on("CE_TraceParent"));
+        assert!(!is_passed_on("trace") && !is_passed_on("ce_id"));
+    }
 
     #[test]
     fn a_reference_has_nothing_that_a_log_could_refuse() {

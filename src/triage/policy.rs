@@ -80,8 +80,22 @@ impl Route {
         };
         (self.priority.is_empty() || self.priority.contains(&priority))
             && any(&self.source, source)
-            && any(&self.language, language)
+            && takes_language(&self.language, language)
     }
+}
+
+/// Whether a list of languages takes in a tag, as RFC 4647 filters: `ko` takes in `ko-KR`, whatever
+/// the case. An empty list takes any.
+pub fn takes_language(list: &[String], tag: &str) -> bool {
+    // Programs write `ko_KR` as well.
+    fn subtags(tag: &str) -> impl Iterator<Item = &str> {
+        tag.trim().split(['-', '_'])
+    }
+    let begins = |range: &str| {
+        let mut of_tag = subtags(tag);
+        subtags(range).all(|s| of_tag.next().is_some_and(|t| t.eq_ignore_ascii_case(s)))
+    };
+    list.is_empty() || list.iter().any(|range| begins(range))
 }
 
 /// The policy's rules by category, so that a decision looks only at those that can match.
@@ -183,5 +197,26 @@ impl Policy {
         queues.sort();
         queues.dedup();
         queues
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_takes_in_its_regions_and_nothing_else() {
+        let takes = |list: &[&str], tag| {
+            let list: Vec<String> = list.iter().map(|range| (*range).to_owned()).collect();
+            takes_language(&list, tag)
+        };
+        for tag in ["ko", "KO", "ko-KR", "ko_kr", " ko ", "ko-Kore-KR"] {
+            assert!(takes(&["en", "ko"], tag), "{tag}");
+        }
+        for tag in ["kok", "k", "", "en-ko", "und"] {
+            assert!(!takes(&["ko"], tag), "{tag}");
+        }
+        assert!(takes(&["zh-Hant"], "zh_hant_TW") && !takes(&["zh-Hant"], "zh"));
+        assert!(takes(&[], "anything"));
     }
 }

@@ -12,6 +12,8 @@ use super::ticket::Ticket;
 pub struct Matrix {
     pub name: String,
     pub priorities: Vec<Arc<str>>,
+    /// Other spellings of the priorities, in lower case, with the index of the one that they mean.
+    pub priority_aliases: BTreeMap<String, usize>,
     pub impact: Scale,
     pub urgency: Scale,
     pub cells: Vec<Vec<usize>>,
@@ -29,18 +31,23 @@ pub struct Scale {
 impl Scale {
     /// The index of `text` among the values, by name or alias, whatever its case.
     pub fn index(&self, text: &str) -> Option<usize> {
-        let text = text.trim();
-        self.values
-            .iter()
-            .position(|value| value.eq_ignore_ascii_case(text))
-            .or_else(|| self.aliases.get(&text.to_lowercase()).copied())
+        index(&self.values, &self.aliases, text)
     }
 }
 
+/// The place of `text` among `names`, by name or alias, whatever its case.
+fn index(names: &[Arc<str>], aliases: &BTreeMap<String, usize>, text: &str) -> Option<usize> {
+    let text = text.trim();
+    names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(text))
+        .or_else(|| aliases.get(&text.to_lowercase()).copied())
+}
+
 impl Matrix {
-    /// The index of a priority by its name, whatever its case.
+    /// The index of a priority, by name or alias, whatever its case.
     pub fn priority(&self, text: &str) -> Option<usize> {
-        self.priorities.iter().position(|p| p.eq_ignore_ascii_case(text.trim()))
+        index(&self.priorities, &self.priority_aliases, text)
     }
 }
 
