@@ -2,12 +2,12 @@
 //! `probes.jsonl`, `split.csv` and a model card. Data only: nothing in it is executed, everything is checked
 //! before it is used, and a directory that fails any check is refused whole.
 
+mod folder;
 pub mod manifest;
 mod split;
 mod tensors;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Tar
 use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
 
+pub use folder::write;
 pub use manifest::{
     FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts, TrainingFacts,
 };
@@ -85,6 +86,13 @@ pub enum BundleError {
         dir = dir.display()
     )]
     NotABundle { dir: PathBuf },
+    #[error(
+        "{dir} is not there, but {old} is, which stood there before: a `triaged train` was cut off \
+         as it put the new model in its place; rename it back, or train again",
+        dir = dir.display(),
+        old = old.display()
+    )]
+    CutOff { dir: PathBuf, old: PathBuf },
 }
 
 /// Files with their names.
@@ -216,8 +224,7 @@ pub fn open(dir: &Path) -> Result<Model, BundleError> {
 /// # Errors
 /// [`BundleError`] names the first check that fails.
 pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
-    let bytes = read_file(&dir.join(MANIFEST), MAX_MANIFEST)?;
-    let manifest = Manifest::parse(&bytes)?;
+    let (manifest, bytes) = read_manifest(dir)?;
     let load = |file: &'static str| {
         let sum = manifest.files.get(file).ok_or(BundleError::Unlisted { file })?;
         let path = dir.join(file);
@@ -241,6 +248,22 @@ pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
         tensors::read(&manifest.heads, &load(WEIGHTS)?)?;
     let id = model_id(&bytes);
     Ok((Bundle { manifest, tokenizer, scales, weights, biases, probes, held_out, card }, id))
+}
+
+/// The SHA-256 of the data that a bundle was trained on; nothing else of it is read.
+///
+/// # Errors
+/// When there is no such bundle, or its manifest cannot be understood.
+pub fn trained_on(dir: &Path) -> Result<String, BundleError> {
+    Ok(read_manifest(dir)?.0.training.data_sha256)
+}
+
+fn read_manifest(dir: &Path) -> Result<(Manifest, Vec<u8>), BundleError> {
+    if let Some(old) = folder::cut_off(dir) {
+        return Err(BundleError::CutOff { dir: dir.to_owned(), old });
+    }
+    let bytes = read_file(&dir.join(MANIFEST), MAX_MANIFEST)?;
+    Ok((Manifest::parse(&bytes)?, bytes))
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
@@ -299,61 +322,6 @@ fn run_probes(model: &Model, probes: &[Probe]) -> Result<(), BundleError> {
         }
     }
     Ok(())
-}
-
-/// Writes a bundle so that `dir` is, at any moment, the old one or the new one. Probes are run
-/// first.
-///
-/// # Errors
-/// When the bundle does not work, cannot be written, or `dir` holds something else.
-pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
-    bundle.model()?;
-    let exists = dir.exists();
-    let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    if exists && !empty && !is_bundle(dir) {
-        return Err(BundleError::NotABundle { dir: dir.to_owned() });
-    }
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BundleError::Write { path, source }
-    };
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(fail(parent))?;
-    let name = dir.file_name().map_or("model".into(), |n| n.to_string_lossy().into_owned());
-    let (fresh, old) = (parent.join(format!(".{name}.new")), parent.join(format!(".{name}.old")));
-    for left_over in [&fresh, &old] {
-        if left_over.exists() {
-            fs::remove_dir_all(left_over).map_err(fail(left_over))?;
-        }
-    }
-    let (manifest, files) = bundle.files()?;
-    if let Some((file, bytes)) = files.iter().find(|(_, bytes)| bytes.len() as u64 > MAX_FILE) {
-        return Err(BundleError::TooLarge { file, bytes: bytes.len() as u64 });
-    }
-    fs::create_dir(&fresh).map_err(fail(&fresh))?;
-    for (name, bytes) in files.iter().map(|(n, b)| (*n, b)).chain([(MANIFEST, &manifest)]) {
-        let path = fresh.join(name);
-        let mut file = fs::File::create(&path).map_err(fail(&path))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail(&path))?;
-    }
-    if exists {
-        fs::rename(dir, &old).map_err(fail(dir))?;
-    }
-    fs::rename(&fresh, dir).map_err(fail(dir))?;
-    if exists {
-        fs::remove_dir_all(&old).map_err(fail(&old))?;
-    }
-    Ok(model_id(&manifest))
-}
-
-fn is_bundle(dir: &Path) -> bool {
-    fs::read(dir.join(MANIFEST))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        .is_some_and(|manifest| manifest.get("format").is_some_and(serde_json::Value::is_u64))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod controls;
 pub mod desk;
+pub mod files;
 pub mod health;
 pub mod log;
 pub mod metrics;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::playbook::{LOCK_FILE, Library, Problems, TextFile};
 
 /// The largest playbook that is read, in bytes.
@@ -71,9 +72,8 @@ pub fn library(dir: &Path) -> Result<Library, FolderError> {
 /// [`FolderError::Unwritable`]; the old file is as it was then.
 pub fn replace(dir: &Path, name: &str, text: &str) -> Result<(), FolderError> {
     let path = dir.join(name);
-    let beside = dir.join(format!(".{name}.new"));
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
-    written.map_err(|source| FolderError::Unwritable { path, source })
+    files::replace(&path, text.as_bytes())
+        .map_err(|source| FolderError::Unwritable { path, source })
 }
 
 fn text(path: &Path) -> Result<String, FolderError> {

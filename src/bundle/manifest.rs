@@ -64,8 +64,11 @@ pub struct TrainingFacts {
     pub rows: u64,
     /// Rows that could not be used, by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Tickets that the model was fitted on when its numbers were taken.
     pub fitted_on: u64,
+    /// Those of them that were held out, at once or in turns, while it was chosen and calibrated.
     pub calibrated_on: u64,
+    /// Tickets that it had not seen, of which its numbers are.
     pub tested_on: u64,
     /// Which of them were held out; none in bundles from before it was recorded.
     pub split: Option<SplitFacts>,

@@ -1,5 +1,5 @@
-//! `split.csv`: which tickets were held out when the numbers in the manifest were taken. All
-//! others were fitted on.
+//! `split.csv`: which tickets tested the model when the numbers in the manifest were taken, and which
+//! of the others were held out before to choose and calibrate it, where not all were in turns.
 
 use super::BundleError;
 

@@ -82,6 +82,29 @@ fn what_is_written_is_opened_with_the_same_scores() {
 }
 
 #[test]
+fn a_bundle_whose_replacement_was_cut_off_is_named_and_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, old) = (dir.path().join("m"), dir.path().join(".m.old"));
+    let id = write(&path, &bundle()).unwrap();
+    fs::rename(&path, &old).unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, BundleError::CutOff { .. }), "{error:?}");
+    assert!(error.to_string().contains(&old.display().to_string()), "{error}");
+
+    let mut refused = bundle();
+    refused.probes[0].expect[0].label = "Printing".to_owned();
+    assert!(matches!(write(&path, &refused), Err(BundleError::ProbeFailed { .. })));
+    assert_eq!(open(&path).unwrap().id, id);
+    assert!(!old.exists());
+
+    // What is left of an old one that was replaced goes with the next.
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(dir.path().join(".m.new")).unwrap();
+    write(&path, &bundle()).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn other_directories_are_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();

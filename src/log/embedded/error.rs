@@ -33,6 +33,10 @@ pub enum StoreError {
         "{path} stays locked by another process; is a triaged, a backup or a database shell suspended while it holds it?"
     )]
     Busy { path: PathBuf },
+    #[error(
+        "{path} cannot be locked ({why}); put the log on a file system that has locks, such as a local disk"
+    )]
+    Lock { path: PathBuf, why: String },
     #[error("a record is too large for {path}: at most 1 GB a value")]
     TooLarge { path: PathBuf },
     #[error("`{topic}` is no topic name: 1 to 249 letters, digits, dots, underscores and dashes")]

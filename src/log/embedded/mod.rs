@@ -1,11 +1,12 @@
 //! The log in one file, without a broker: SQLite in write-ahead mode, every commit on disk before
 //! it counts. `triaged put` and `triaged tail` may use the file while the service runs.
 //!
-//! Every topic has one partition, 0. Two processes of one group do not share work: the positions
-//! are compared as they are set, so that the slower one's batch is aborted and nothing doubles.
+//! Every topic has one partition, 0. Processes of one group do not share work: one of them has the
+//! group's lock and all its partitions, the others stand by until that one ends.
 
 mod error;
 mod follow;
+mod lock;
 mod records;
 mod store;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use self::error::StoreError;
 pub use self::follow::EmbeddedFollow;
+use self::lock::GroupLock;
 use self::records::{Appender, weight};
 use self::store::longer;
 pub use self::store::{FILE, Store};
@@ -31,6 +33,8 @@ use crate::metrics::Metrics;
 /// How often old records are looked for, and how many go at once so that nobody waits long.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 const RETENTION_CHUNK: usize = 5_000;
+/// How often one that stands by looks whether the group's lock is free.
+const STAND_BY: Duration = Duration::from_millis(50);
 
 /// Which old records go.
 #[derive(Clone, Debug)]
@@ -78,11 +82,15 @@ pub struct EmbeddedLog {
     health: Arc<WorkerHealth>,
     worker: String,
     stop: Stop,
+    /// The group's lock is ours, and we read on from what is committed.
+    holds: bool,
+    /// The last field: freed when the file is closed already.
+    lock: GroupLock,
 }
 
 impl EmbeddedLog {
     /// Opens the file and reads on from the group's positions; a new group starts at the
-    /// earliest records.
+    /// earliest records. While another one works for the group, this one stands by.
     ///
     /// # Errors
     /// When the file cannot be opened or is not ours; the message says what to do.
@@ -101,13 +109,8 @@ impl EmbeddedLog {
         for topic in settings.inputs {
             inputs.push(Input { id: store.topic(&topic)?, topic, committed: 0, at: 0 });
         }
+        let lock = GroupLock::open(&settings.dir, &settings.group)?;
         health.connected(true);
-        health.assigned(inputs.len());
-        let worker = worker.to_string();
-        metrics
-            .assigned_partitions
-            .with_label_values(&[&worker])
-            .set(i64::try_from(inputs.len()).unwrap_or(i64::MAX));
         let mut log = Self {
             store,
             group: settings.group,
@@ -118,12 +121,51 @@ impl EmbeddedLog {
             retain_at: Instant::now(),
             metrics,
             health,
-            worker,
+            worker: worker.to_string(),
             stop,
+            holds: false,
+            lock,
         };
-        let positions = log.patiently(|| log.positions())?.unwrap_or_default();
-        log.rewind(&positions);
+        if !log.hold()? {
+            tracing::warn!(group = log.group, "another process works for the group, standing by");
+            log.assigned(0);
+            log.health.lag(0);
+        }
         Ok(log)
+    }
+
+    /// Whether this one works for the group; one that takes over reads on from what is committed.
+    fn hold(&mut self) -> Result<bool, StoreError> {
+        if self.holds || !self.lock.take()? {
+            return Ok(self.holds);
+        }
+        let Some(positions) = self.patiently(|| self.positions())? else { return Ok(false) };
+        self.rewind(&positions);
+        self.holds = true;
+        self.assigned(self.inputs.len());
+        tracing::info!(group = self.group, "working for the group");
+        Ok(true)
+    }
+
+    fn assigned(&self, partitions: usize) {
+        self.health.assigned(partitions);
+        self.metrics
+            .assigned_partitions
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
+    }
+
+    /// Waits until `deadline` to work for the group; whether it does.
+    fn stand_by(&mut self, deadline: Instant) -> Result<bool, StoreError> {
+        while !self.hold()? {
+            self.health.turned();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.requested() {
+                return Ok(false);
+            }
+            std::thread::sleep(left.min(STAND_BY));
+        }
+        Ok(true)
     }
 
     fn positions(&self) -> Result<Vec<i64>, StoreError> {
@@ -210,8 +252,11 @@ impl EmbeddedLog {
     }
 
     fn take(&mut self, limit: Limit) -> Result<Batch, StoreError> {
-        self.retain_when_due()?;
         let deadline = Instant::now() + limit.linger;
+        if !self.stand_by(deadline)? {
+            return Ok(Batch::default());
+        }
+        self.retain_when_due()?;
         loop {
             // Asked before reading: what is written in between then counts as new.
             let version = self.store.version()?;
@@ -287,6 +332,9 @@ impl Log for EmbeddedLog {
     }
 
     fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+        if !self.holds {
+            return Err(LogError::Aborted(AbortReason::Rebalance));
+        }
         let outputs: Vec<_> =
             outputs.into_iter().map(|o| (Arc::clone(&o.topic), o.into_parts().0)).collect();
         let reason = match self.patiently(|| self.write(batch, &outputs)) {

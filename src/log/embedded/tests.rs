@@ -84,23 +84,71 @@ fn a_batch_that_was_not_committed_is_read_again() {
 }
 
 #[test]
-fn of_two_processes_of_one_group_only_one_commits_a_batch() {
+fn of_two_processes_of_one_group_one_stands_by_until_the_other_ends() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     store.put("in", &values(&["a", "b"])).unwrap();
     let mut first = open(dir.path(), "g", &["in"]);
     let mut second = open(dir.path(), "g", &["in"]);
+    let held = |log: &EmbeddedLog| log.metrics.assigned_partitions.with_label_values(&["0"]).get();
+    assert_eq!((held(&first), held(&second)), (1, 0));
+    // As a spare member of a Kafka group: it does all that it is given to do.
+    assert!(second.health.has_assignment());
+    assert_eq!(second.health.lag_messages(), 0);
+    let linger = Duration::from_millis(100);
+    let start = Instant::now();
+    assert!(second.next(Limit { linger, ..LIMIT }).unwrap().is_empty());
+    assert!(start.elapsed() >= linger);
+
     let one = first.next(Limit { records: 1, ..LIMIT }).unwrap();
-    let both = second.next(LIMIT).unwrap();
     first.commit(&one, copies(&one)).unwrap();
-    assert!(matches!(
-        second.commit(&both, copies(&both)),
-        Err(LogError::Aborted(AbortReason::Rebalance))
-    ));
+    drop(first);
     let rest = second.next(LIMIT).unwrap();
     assert_eq!(texts(&rest.records), ["b"]);
+    assert_eq!(held(&second), 1);
     second.commit(&rest, copies(&rest)).unwrap();
     assert_eq!(texts(&all(&store, "out")), ["a", "b"]);
+}
+
+/// What a stage commits before it acts moves no position: only the lock tells two apart.
+#[test]
+fn only_one_process_commits_where_a_batch_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.put("in", &values(&["a", "b"])).unwrap();
+    let mut first = open(dir.path(), "g", &["in"]);
+    let mut second = open(dir.path(), "g", &["in"]);
+    let batch = first.next(LIMIT).unwrap();
+    let standing = Batch { records: batch.records.clone(), upto: batch.starts() };
+    first.commit(&standing, copies(&standing)).unwrap();
+    assert!(matches!(
+        second.commit(&standing, copies(&standing)),
+        Err(LogError::Aborted(AbortReason::Rebalance))
+    ));
+    assert_eq!(all(&store, "out").len(), 2);
+
+    drop(first);
+    assert_eq!(second.next(LIMIT).unwrap(), batch);
+    second.commit(&standing, copies(&standing)).unwrap();
+    second.commit(&batch, Vec::new()).unwrap();
+    assert_eq!(all(&store, "out").len(), 4);
+    assert!(second.next(LIMIT).unwrap().is_empty());
+}
+
+#[test]
+fn positions_that_somebody_else_moved_abort_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.put("in", &values(&["a", "b"])).unwrap();
+    let mut log = open(dir.path(), "g", &["in"]);
+    let both = log.next(LIMIT).unwrap();
+    store.connection.execute_batch("UPDATE positions SET next = 1").unwrap();
+    assert!(matches!(
+        log.commit(&both, copies(&both)),
+        Err(LogError::Aborted(AbortReason::Rebalance))
+    ));
+    assert!(all(&store, "out").is_empty());
+    assert_eq!(texts(&log.next(LIMIT).unwrap().records), ["b"]);
 }
 
 #[test]
@@ -190,6 +238,7 @@ fn a_full_disk_is_fatal_and_nothing_of_the_batch_is_left() {
         other => panic!("{other:?}"),
     }
     assert!(all(&store, "out").is_empty());
+    drop(log);
     assert_eq!(texts(&open(dir.path(), "g", &["in"]).next(LIMIT).unwrap().records), ["a"]);
 }
 
@@ -298,6 +347,7 @@ fn only_old_records_that_every_group_has_passed_are_removed() {
     let mut late = open(dir.path(), "late", &["in"]);
     assert_eq!(late.next(LIMIT).unwrap().records[0].origin.offset, 2);
     assert_eq!(late.health.lag_messages(), 2);
+    drop(late);
     let mut origin_only = open(dir.path(), "late", &["out"]);
     let first = origin_only.next(LIMIT).unwrap().records.remove(0).origin;
     assert_eq!(first, Origin { topic: "out".into(), partition: 0, offset: 2 });
