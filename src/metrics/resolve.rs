@@ -55,7 +55,7 @@ impl ResolveMetrics {
             call_seconds: make.register(HistogramVec::new(
                 prometheus::HistogramOpts::new(
                     "triaged_call_seconds",
-                    "Time of one call of a runbook, repetitions included, by host.",
+                    "Time of one request to a runbook, by host.",
                 )
                 .buckets(CALL_SECONDS.to_vec()),
                 &["host"],

@@ -86,7 +86,8 @@ impl<'l> Admissions<'l> {
         if let Some(guard) = self.over(asked, now_ms) {
             return Admission::Held(guard);
         }
-        let call = Call { at_ms: now_ms, playbook: 0, requester: asked.requester };
+        let call =
+            Call { at_ms: now_ms, until_ms: now_ms, playbook: 0, requester: asked.requester };
         self.calls.push((asked.playbook.to_owned(), call));
         Admission::Go
     }

@@ -56,6 +56,8 @@ pub enum Guard {
     Edited,
     /// The circuit breaker of the runbook's host is open.
     BreakerOpen,
+    /// The limits of the runbook's host left no room for the call in time.
+    Busy,
     /// The runbook failed, and surely did nothing.
     Failed,
     /// The runbook was called, and nobody knows what it did.
@@ -69,7 +71,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NotApproved,
         Self::Expired,
         Self::DryRun,
@@ -93,6 +95,7 @@ impl Guard {
         Self::CapOverall,
         Self::Edited,
         Self::BreakerOpen,
+        Self::Busy,
         Self::Failed,
         Self::Unknown,
         Self::NotVerified,
@@ -125,6 +128,7 @@ impl Guard {
             Self::CapOverall => "cap_overall",
             Self::Edited => "edited",
             Self::BreakerOpen => "breaker_open",
+            Self::Busy => "busy",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::NotVerified => "not_verified",
@@ -159,6 +163,9 @@ impl Guard {
             Self::CapOverall => "the overall cap is reached",
             Self::Edited => "a person changed the ticket after it was read",
             Self::BreakerOpen => "the runbook's host has failed too often; its breaker is open",
+            Self::Busy => {
+                "too many calls of the runbook's host were waiting, so this one was not made"
+            }
             Self::Failed => "the runbook failed and did nothing",
             Self::Unknown => "the runbook was called and it is not known what it did",
             Self::NotVerified => "the steps went through, but the check afterwards did not",

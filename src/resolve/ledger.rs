@@ -15,7 +15,7 @@ pub enum State {
     /// A call was about to be made. If nothing follows, nobody knows whether it was.
     Started,
     Done,
-    /// Left to people before anything was called.
+    /// Left to people before anything was called, or after it was taken back.
     HandedBack,
     /// Left to people after the runbook failed.
     Failed,
@@ -81,7 +81,10 @@ impl Line {
 /// A call as caps count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
+    /// When it was planned.
     pub at_ms: i64,
+    /// Until when its requests may have been sent: calls wait for room, and are sent again.
+    pub until_ms: i64,
     pub playbook: u16,
     pub requester: u64,
 }
@@ -103,7 +106,7 @@ pub struct Known {
 pub struct Ledger {
     tickets: HashMap<u128, Known>,
     playbooks: Vec<String>,
-    /// Of the last hour before the newest, in order of their entries.
+    /// Those that ended in the last hour before the newest, or later, in order of their entries.
     calls: VecDeque<Call>,
     /// By playbook, the tickets of its last calls.
     recent: HashMap<u16, VecDeque<u128>>,
@@ -144,15 +147,25 @@ impl Ledger {
             at_ms: entry.at_ms,
         };
         let before = self.tickets.insert(key, known);
-        let call = |at_ms| Call { at_ms, playbook, requester: entry.requester };
+        let was_open = before.is_some_and(|known| known.state == State::Started);
+        // An outcome may never be written: what is open does not count for ever.
+        let open = |at_ms: i64| {
+            let until_ms = at_ms.saturating_add(HOUR_MS);
+            Call { at_ms, until_ms, playbook, requester: entry.requester }
+        };
+        let counted = |at_ms: i64| match entry.state {
+            State::Started => open(at_ms),
+            _ => Call { until_ms: entry.at_ms.clamp(at_ms, open(at_ms).until_ms), ..open(at_ms) },
+        };
         match (before.and_then(|known| known.called_ms), entry.called_ms) {
             // The outcome of a call that was counted when it started is no second call.
             (before, Some(called_ms)) if before != Some(called_ms) => {
-                self.call(key, call(called_ms));
+                self.call(key, counted(called_ms));
             }
-            (Some(started_ms), None) if before.is_some_and(|k| k.state == State::Started) => {
-                self.uncall(key, &call(started_ms));
+            (Some(_), Some(called_ms)) if was_open => {
+                self.end(&open(called_ms), counted(called_ms));
             }
+            (Some(started_ms), None) if was_open => self.uncall(key, &open(started_ms)),
             _ => {}
         }
         self.drop_if_old(playbook, key);
@@ -161,7 +174,7 @@ impl Ledger {
     /// Counts a call.
     fn call(&mut self, ticket: u128, call: Call) {
         self.calls.push_back(call);
-        while self.calls.front().is_some_and(|first| first.at_ms <= call.at_ms - HOUR_MS) {
+        while self.calls.front().is_some_and(|first| first.until_ms <= call.at_ms - HOUR_MS) {
             self.calls.pop_front();
         }
         let recent = self.recent.entry(call.playbook).or_default();
@@ -171,6 +184,13 @@ impl Ledger {
             && let Some(oldest) = recent.pop_front()
         {
             self.drop_if_old(call.playbook, oldest);
+        }
+    }
+
+    /// Notes when a call ended that was counted when it started.
+    fn end(&mut self, open: &Call, ended: Call) {
+        if let Some(place) = self.calls.iter_mut().rfind(|other| **other == *open) {
+            *place = ended;
         }
     }
 
@@ -262,9 +282,9 @@ impl Ledger {
         u16::try_from(place).ok()
     }
 
-    /// The calls after `since_ms`.
+    /// The calls whose requests may have been sent after `since_ms`.
     pub(super) fn calls_after(&self, since_ms: i64) -> impl Iterator<Item = &Call> {
-        self.calls.iter().filter(move |call| call.at_ms > since_ms)
+        self.calls.iter().filter(move |call| call.until_ms > since_ms)
     }
 
     /// Why a playbook has to go off, if so, by its calls since a person last switched it on: by the

@@ -1,6 +1,8 @@
-//! What auto-resolution may do at most, as the owner sets it.
+//! What auto-resolution may do at most, as the owner sets it, and how long one action may take.
 
-/// Calls within a sliding minute and a sliding hour; none allows any number.
+use std::time::Duration;
+
+/// Calls within any minute and any hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     pub a_minute: u32,
@@ -30,6 +32,10 @@ pub struct Limits {
     /// For how long tickets are remembered, in milliseconds, at least a day; none: for ever.
     pub remember_ms: Option<i64>,
 }
+
+/// How long a playbook may take by what it says itself: the timeouts of its calls and the time of its
+/// check.
+pub const LONGEST_RUN: Duration = Duration::from_secs(120);
 
 pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;

@@ -8,5 +8,6 @@
 pub mod admissions;
 pub mod control;
 pub mod guard;
+pub mod host;
 pub mod ledger;
 pub mod limits;

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
 use crate::stage::runbook::breaker::BreakerState;
 use crate::stage::runbook::{Caller, Observer};
+use crate::triage::Mismatch;
 use crate::triage::playbooks::Playbooks;
 
 /// Loads the playbooks and their model, if the configuration names any.
@@ -32,6 +33,23 @@ pub fn playbooks(config: &Config) -> Result<Option<Playbooks>, ServiceError> {
         requests: super::requests(config)?,
         hands_off: config.resolve.hands_off.clone(),
     }))
+}
+
+/// Whether a mismatch keeps the service from starting. Security categories that nobody chose fit
+/// the model that ships; another one need not have them.
+pub fn is_fatal(mismatch: &Mismatch, config: &Config) -> bool {
+    let chosen = || {
+        let none = std::iter::empty::<(String, String)>();
+        // The reference takes its name from the host, which may have none.
+        let reference = Config::from_layers(None, none, &[String::from("kafka.name=any")]);
+        let categories = |c: &Config| c.resolve.hands_off.security_categories.clone();
+        !reference.is_ok_and(|reference| categories(&reference) == categories(config))
+    };
+    match mismatch {
+        Mismatch::NeverActs(_) => false,
+        Mismatch::SecurityCategories(_) => chosen(),
+        _ => true,
+    }
 }
 
 /// Resolves until a stop is requested.
@@ -134,6 +152,10 @@ impl Observer for Heard {
         self.0.resolve.call_seconds.with_label_values(&[host]).observe(seconds);
     }
 
+    fn refused(&self, host: &str, reason: &'static str) {
+        self.0.resolve.calls.with_label_values(&[host, reason]).inc();
+    }
+
     fn retried(&self, _: &str) {
         self.0.resolve.retries.inc();
     }
@@ -145,5 +167,23 @@ impl Observer for Heard {
             BreakerState::Open => 2,
         };
         self.0.resolve.breaker.with_label_values(&[host]).set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_categories_that_fit_nothing_matter_only_if_somebody_chose_them() {
+        let load = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            let none = std::iter::empty::<(String, String)>();
+            Config::from_layers(None, none, &sets).expect("a configuration")
+        };
+        let unknown = Mismatch::SecurityCategories(vec![String::from("Security/*")]);
+        assert!(!is_fatal(&unknown, &load(&["kafka.name=x"])));
+        let chosen = "resolve.security_categories=Security/*,Audit/*";
+        assert!(is_fatal(&unknown, &load(&["kafka.name=x", chosen])));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use super::server::{Runbook, answer, drain};
 use super::{Heard, Names, at_least_once, call, caller, fate, settings, wait};
 use triaged::stage::runbook::breaker::BreakerState;
@@ -73,6 +75,8 @@ fn an_open_breaker_sends_nothing_and_one_probe_closes_it() {
     assert_eq!(states, [BreakerState::Open, BreakerState::HalfOpen, BreakerState::Closed]);
     let outcomes = heard.outcomes.lock().unwrap().clone();
     assert_eq!(outcomes, ["status", "status", "status", "status", "status", "ok"]);
+    let refusals = heard.refusals.lock().unwrap().clone();
+    assert!(!refusals.is_empty() && refusals.iter().all(|reason| *reason == "breaker_open"));
 }
 
 #[test]
@@ -145,24 +149,59 @@ fn no_more_requests_are_in_flight_than_allowed() {
 fn a_rate_that_leaves_no_room_in_time_is_said() {
     let runbook = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
     let mut settings = settings(&runbook);
-    settings.per_minute = NonZeroU32::new(1).unwrap();
-    settings.burst = NonZeroU32::new(2).unwrap();
-    settings.deadline = Duration::from_secs(15);
-    let caller = caller(settings);
+    settings.per_minute = NonZeroU32::MIN;
+    settings.longest_wait = Duration::from_secs(5);
+    let (caller, heard) = with_observer(settings);
     let began = Instant::now();
     let one = || wait(caller.call(&call(&runbook), &at_least_once()));
-    assert!(one().is_ok() && one().is_ok());
+    assert!(one().is_ok());
     assert_eq!(fate(one()), ("rate_limited", false, 0));
     assert!(began.elapsed() < Duration::from_secs(5), "it is known at once");
-    assert_eq!(runbook.connections(), 2);
+    assert_eq!(runbook.connections(), 1);
+    assert_eq!(*heard.outcomes.lock().unwrap(), ["ok"]);
+    assert_eq!(*heard.refusals.lock().unwrap(), ["rate_limited"]);
 }
 
 #[test]
-fn a_call_does_not_queue_longer_than_its_deadline() {
+fn a_minute_has_no_more_requests_than_it_may_have() {
+    let runbook = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
+    let mut settings = settings(&runbook);
+    settings.per_minute = NonZeroU32::new(10).unwrap();
+    settings.longest_wait = Duration::from_secs(3);
+    let caller = caller(settings);
+    let (call, terms) = (call(&runbook), at_least_once());
+    let ends = wait(join_all((0..60).map(|_| caller.call(&call, &terms))));
+    let done = ends.iter().filter(|end| end.is_ok()).count();
+    assert_eq!(runbook.requests().len(), done);
+    assert!((1..=10).contains(&done), "{done} requests");
+    for end in ends.into_iter().filter(Result::is_err) {
+        assert_eq!(fate(end), ("rate_limited", false, 0));
+    }
+}
+
+#[test]
+fn a_call_with_the_longest_timeout_of_all_waits_for_its_turn() {
+    let runbook = Runbook::new(|_, _, stream| {
+        std::thread::sleep(Duration::from_millis(50));
+        answer(stream, 200, "", "")
+    });
+    let mut settings = settings(&runbook);
+    settings.in_flight = NonZeroU32::MIN;
+    let caller = caller(settings);
+    let mut call = call(&runbook);
+    call.timeout = Duration::from_secs(60);
+    let terms = at_least_once();
+    let (first, second) =
+        wait(async { tokio::join!(caller.call(&call, &terms), caller.call(&call, &terms)) });
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+}
+
+#[test]
+fn a_call_does_not_queue_longer_than_it_may_wait() {
     let runbook = Runbook::new(|_, _, stream| drain(stream));
     let mut settings = settings(&runbook);
     settings.in_flight = NonZeroU32::MIN;
-    settings.deadline = Duration::from_secs(1);
+    settings.longest_wait = Duration::from_millis(200);
     let caller = caller(settings);
     let mut call = call(&runbook);
     call.timeout = Duration::from_millis(800);

@@ -60,6 +60,7 @@ impl Names {
 #[derive(Default)]
 struct Heard {
     outcomes: Mutex<Vec<&'static str>>,
+    refusals: Mutex<Vec<&'static str>>,
     states: Mutex<Vec<BreakerState>>,
     retries: AtomicU32,
 }
@@ -68,6 +69,10 @@ impl Observer for Heard {
     fn called(&self, _host: &str, outcome: &'static str, seconds: f64) {
         assert!(seconds >= 0.0);
         self.outcomes.lock().unwrap().push(outcome);
+    }
+
+    fn refused(&self, _host: &str, reason: &'static str) {
+        self.refusals.lock().unwrap().push(reason);
     }
 
     fn retried(&self, _host: &str) {
@@ -88,7 +93,6 @@ fn settings(runbook: &Runbook) -> CallerSettings {
     settings.retries.base = Duration::from_millis(1);
     settings.retries.cap = Duration::from_millis(200);
     settings.per_minute = NonZeroU32::new(1_000_000).unwrap();
-    settings.burst = NonZeroU32::new(1_000_000).unwrap();
     settings
 }
 

@@ -91,11 +91,11 @@ fn a_request_still_in_flight_is_asked_after_with_the_same_key() {
 }
 
 #[test]
-fn a_request_in_flight_for_ever_ends_with_the_deadline() {
+fn a_request_in_flight_for_ever_is_asked_after_no_longer_than_a_call_may_wait() {
     let runbook = answering(&[409]);
     let mut settings = settings(&runbook);
     settings.retries.base = Duration::from_millis(200);
-    settings.deadline = Duration::from_millis(5_500);
+    settings.longest_wait = Duration::from_millis(500);
     settings.retries.budget_reserve = 1e6;
     let mut call = call(&runbook);
     call.timeout = Duration::from_secs(5);

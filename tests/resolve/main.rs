@@ -7,14 +7,17 @@ mod playbook;
 mod runbook;
 mod world;
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use proptest::prelude::*;
 use runbook::{Reply, Runbook};
 use serde_json::json;
-use triaged::log::AbortReason;
 use triaged::log::memory::Fault;
+use triaged::log::{AbortReason, NewRecord};
 use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{Cap, DAY_MS, SwitchOff};
-use world::{World, action, said};
+use world::{World, action, said, undo};
 
 #[test]
 fn a_request_is_carried_out_and_the_outcome_says_so() {
@@ -90,6 +93,57 @@ fn caps_send_the_rest_to_people() {
 }
 
 #[test]
+fn a_requester_has_one_cap_in_every_spelling() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.requester = Cap { a_minute: 1, an_hour: 1 };
+    let of = |id: &str, requester| {
+        let mut action = action(id, "kim");
+        action["ticket"]["requester"] = requester;
+        world.put("tickets.actions", id, &action);
+    };
+    of("T-1", json!("Kim@x"));
+    of("T-2", json!("kim@x "));
+    of("T-3", json!(null));
+    of("T-4", json!(null));
+    world.run_until(4);
+    assert_eq!(world.outcome("T-2"), said("handed_back", Some("cap_requester")));
+    for id in ["T-1", "T-3", "T-4"] {
+        assert_eq!(world.outcome(id), said("done", None));
+    }
+}
+
+#[test]
+fn calls_that_find_no_room_go_to_people_and_do_not_switch_their_playbook_off() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.switch_off = SwitchOff { of: 10, at_least: 4, failures: 0.5, reopenings: 0.5 };
+    world.calls.per_minute = NonZeroU32::MIN;
+    world.calls.longest_wait = Duration::from_secs(1);
+    (0..8).for_each(|n| world.act(&format!("T-{n}")));
+    world.run_until(8);
+    let all = world.outcomes();
+    let busy = all.values().filter(|of| of[0] == said("handed_back", Some("busy"))).count();
+    assert_eq!((busy, world.runbook.requests().len()), (7, 1));
+    assert_eq!(world.values("tickets.routed").len(), 7);
+    assert!(world.values("tickets.ledger").iter().all(|line| line.get("off").is_none()));
+}
+
+#[test]
+fn the_time_to_a_resolution_begins_with_the_ticket() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
+    let hour_ago = jiff::Timestamp::from_millisecond(hour_ago).expect("a time");
+    let record = NewRecord {
+        value: Some(action("T-1", "kim").to_string().into_bytes()),
+        headers: vec![("ce_time".into(), Some(hour_ago.to_string().into_bytes()))],
+        ..NewRecord::default()
+    };
+    world.cluster.put("tickets.actions", 0, record);
+    world.run_until(1);
+    let waited = world.metrics.resolve.resolution_seconds.get_sample_sum();
+    assert!((3_600.0..3_700.0).contains(&waited), "{waited}");
+}
+
+#[test]
 fn a_ticket_that_is_older_than_what_is_remembered_goes_to_people() {
     let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
     world.limits.remember_ms = Some(90 * DAY_MS);
@@ -154,15 +208,10 @@ fn a_playbook_that_fails_too_often_switches_itself_off_until_a_person_switches_i
 #[test]
 fn undo_takes_back_what_was_done_and_nothing_else() {
     let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
-    let undo = |id: &str| {
-        let mut order = action(id, "kim");
-        order["undo"] = json!({ "by": "ops" });
-        order
-    };
     world.act("T-1");
     world.run_until(1);
     for id in ["T-1", "T-1", "T-2"] {
-        world.put("tickets.actions", id, &undo(id));
+        world.put("tickets.actions", id, &undo(id, "kim"));
     }
     world.run_until(4);
     let expected = [said("done", None), said("undone", None), said("not_undone", Some("failed"))];
@@ -170,6 +219,68 @@ fn undo_takes_back_what_was_done_and_nothing_else() {
     assert_eq!(world.outcome("T-2"), said("not_undone", Some("failed")));
     let paths: Vec<_> = world.runbook.requests().into_iter().map(|r| r.path).collect();
     assert_eq!(paths, ["/unlock/kim", "/undo-unlock/kim"]);
+}
+
+#[test]
+fn of_several_orders_to_undo_a_ticket_one_is_carried_out_though_the_batch_comes_again() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    world.cluster.schedule([Some(Fault::Abort(AbortReason::Commit))]);
+    for _ in 0..2 {
+        world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    }
+    world.run_turns(&[10, 10]);
+    let expected = [said("done", None), said("undone", None), said("not_undone", Some("failed"))];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    assert_eq!(world.runbook.requests().len(), 2);
+}
+
+#[test]
+fn an_undo_is_made_again_until_it_goes_through_whatever_the_delivery() {
+    let mut world = World::new("at-most-once", Runbook::start(|_| Reply::Done));
+    world.calls.retries.attempts = 3;
+    world.calls.retries.base = Duration::from_millis(1);
+    world.act("T-1");
+    world.run_until(1);
+    let mut refusals = 2;
+    world.runbook.script(move |_| {
+        refusals -= 1;
+        if refusals < 0 { Reply::Done } else { Reply::Status(503) }
+    });
+    world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    world.run_until(2);
+    assert_eq!(world.outcomes()["T-1"], [said("done", None), said("undone", None)]);
+    let requests = world.runbook.requests();
+    assert_eq!(requests.len(), 4);
+    assert!(requests[1..].iter().all(|r| r.path == "/undo-unlock/kim" && r.key == requests[1].key));
+}
+
+#[test]
+fn a_ticket_that_was_taken_back_and_did_not_help_goes_to_people_once() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    world.run_until(2);
+    let complaint = json!({ "ticket_id": "T-1", "helped": false });
+    for _ in 0..2 {
+        world.put("tickets.feedback", "T-1", &complaint);
+    }
+    world.run_until(4);
+    // It was taken back already.
+    world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    world.run_until(5);
+    let expected = [
+        said("done", None),
+        said("undone", None),
+        said("handed_back", Some("not_helped")),
+        said("already_handled", None),
+        said("not_undone", Some("failed")),
+    ];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    assert_eq!(world.values("tickets.routed").len(), 1);
+    assert_eq!(world.runbook.requests().len(), 2);
 }
 
 #[test]

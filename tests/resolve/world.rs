@@ -38,12 +38,24 @@ fn library(port: u16, delivery: &str) -> Arc<Library> {
     Arc::new(Library::read(&files, Some(&lock)).expect("a playbook"))
 }
 
+/// Calls without repetitions, and without a breaker: not what most of these tests are about.
+fn calls(runbook: &Runbook) -> CallerSettings {
+    let mut settings = CallerSettings::new(vec![runbook.host().parse().expect("a host")]);
+    let loopback = "127.0.0.0/8".parse().expect("a network");
+    settings.addresses = AddressFilter::new(vec![loopback]).expect("a filter");
+    settings.breaker = BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
+    settings.retries.attempts = 1;
+    settings
+}
+
 /// A cluster with the stage's topics.
 pub struct World {
     pub cluster: MemoryCluster,
     pub runbook: Runbook,
     pub delivery: &'static str,
     pub limits: Limits,
+    /// How the runbook is called.
+    pub calls: CallerSettings,
     pub controls: Arc<Controls>,
     pub metrics: Arc<Metrics>,
 }
@@ -57,6 +69,7 @@ impl World {
         controls.apply([]);
         Self {
             cluster: MemoryCluster::new(&topics),
+            calls: calls(&runbook),
             runbook,
             delivery,
             limits: LIMITS,
@@ -79,13 +92,6 @@ impl World {
     }
 
     pub fn stage(&self) -> Resolve {
-        let mut settings = CallerSettings::new(vec![self.runbook.host().parse().expect("a host")]);
-        let loopback = "127.0.0.0/8".parse().expect("a network");
-        settings.addresses = AddressFilter::new(vec![loopback]).expect("a filter");
-        // Not what these tests are about.
-        settings.breaker =
-            BreakerRule { minimum: 100_000, window: 100_000, ..BreakerRule::default() };
-        settings.retries.attempts = 1;
         let topic = |name: &str| Arc::<str>::from(name);
         Resolve::new(Parts {
             settings: ResolveSettings {
@@ -102,7 +108,7 @@ impl World {
                 },
             },
             library: library(self.runbook.port, self.delivery),
-            caller: Caller::new(settings, Arc::new(())).expect("a caller"),
+            caller: Caller::new(self.calls.clone(), Arc::new(())).expect("a caller"),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -196,6 +202,13 @@ pub fn action(id: &str, user: &str) -> Value {
             "source": "portal", "n": 1.50,
         },
     })
+}
+
+/// The same action, as an order to take it back.
+pub fn undo(id: &str, user: &str) -> Value {
+    let mut order = action(id, user);
+    order["undo"] = json!({ "by": "ops" });
+    order
 }
 
 pub fn said(outcome: &str, reason: Option<&str>) -> (String, Option<String>) {

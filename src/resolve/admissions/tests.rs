@@ -132,6 +132,54 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Calls begin some time after they were planned, and the next batch is planned when the last of
+    /// them has ended: the minutes and hours of the calls themselves keep to the caps.
+    #[test]
+    fn caps_hold_for_calls_that_begin_late(
+        batches in prop::collection::vec(
+            (prop::collection::vec((0..4_u64, 0..90_000_i64), 1..8), 0..60_000_i64),
+            1..60,
+        ),
+    ) {
+        let (mut ledger, mut now) = (Ledger::default(), 10_000_000_i64);
+        let mut calls: Vec<(i64, u64)> = Vec::new();
+        for (i, (batch, pause)) in batches.iter().enumerate() {
+            now += pause;
+            let planned = now;
+            let mut admissions = Admissions::new(&ledger, &LIMITS);
+            let mut begun = Vec::new();
+            for (j, (requester, late)) in batch.iter().enumerate() {
+                let id = format!("t{i}-{j}");
+                if admissions.admit(&asked(&id, "p", *requester), 0, planned) == Admission::Go {
+                    begun.push((id, *requester, planned + late));
+                }
+            }
+            now = begun.iter().map(|(.., at)| *at).max().unwrap_or(now);
+            for (state, at_ms) in [(State::Started, planned), (State::Done, now)] {
+                for (id, requester, _) in &begun {
+                    let mut line = entry(&asked(id, "p", *requester), state, Some(planned));
+                    if let Line::Ticket(entry) = &mut line {
+                        entry.at_ms = at_ms;
+                    }
+                    ledger.apply(line);
+                }
+            }
+            calls.extend(begun.into_iter().map(|(_, requester, at)| (at, requester)));
+        }
+        for (end, _) in &calls {
+            for (window, most, each) in [(MINUTE_MS, 3, 2), (HOUR_MS, 8, 4)] {
+                let inside = calls.iter().filter(|(at, _)| *at > end - window && at <= end);
+                let inside: Vec<_> = inside.collect();
+                prop_assert!(inside.len() <= most);
+                for key in 0..4 {
+                    prop_assert!(inside.iter().filter(|(_, r)| *r == key).count() <= each);
+                }
+            }
+        }
+    }
+}
+
 /// A million requests over many hours, decided in turns by two instances that restart now and then and
 /// sometimes lose a batch: the ledger's lines alone keep every window within its caps.
 #[test]

@@ -36,6 +36,21 @@ fn the_last_line_of_a_ticket_counts_and_a_call_counts_once() {
 }
 
 #[test]
+fn a_call_counts_until_its_outcome_is_written_and_no_longer_than_an_hour() {
+    let started = |ticket| entry(ticket, State::Started, Some(0));
+    let mut ledger = ledger([started("a"), started("b")]);
+    let counted = |ledger: &Ledger, since_ms| ledger.calls_after(since_ms).count();
+    assert_eq!((counted(&ledger, HOUR_MS - 1), counted(&ledger, HOUR_MS)), (2, 0));
+    let then = |ticket, state, at_ms| Entry { at_ms, ..entry(ticket, state, Some(0)) };
+    ledger.apply(Line::Ticket(then("a", State::Done, 90_000)));
+    ledger.apply(Line::Ticket(then("b", State::Failed, 90_000)));
+    assert_eq!((counted(&ledger, 89_999), counted(&ledger, 90_000)), (2, 0));
+    // What becomes of it later is no part of the call.
+    ledger.apply(Line::Ticket(then("a", State::Reopened, 120_000)));
+    assert_eq!(counted(&ledger, 90_000), 0);
+}
+
+#[test]
 fn a_call_that_was_started_and_never_made_does_not_count() {
     let failed = |i: i64| entry(&format!("t{i}"), State::Failed, Some(i));
     let mut ledger = ledger((1..=3).map(failed));

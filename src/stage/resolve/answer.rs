@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Resolve;
 use super::input::{Action, Feedback, Members};
-use super::note::Note;
+use super::note::{Note, written_ms};
 use super::outcome::{Outcome, Result as Came, UndoBy};
 use super::perform::Trouble;
 use super::plan::Plan;
@@ -107,9 +107,12 @@ impl Resolve {
         now: &mut States,
     ) -> Vec<Outgoing> {
         let ticket = &*feedback.ticket_id;
-        let known = self.ledger.entry(ticket, State::Reopened, now_ms());
         let state = now.get(ticket).copied().or(self.ledger.find(ticket).map(|k| k.state));
-        let back = feedback.is_bad() && state == Some(State::Done);
+        let undone = state == Some(State::Undone);
+        let back = feedback.is_bad() && (undone || state == Some(State::Done));
+        // What was taken back is not taken back once more, nor does it speak against the playbook.
+        let then = if undone { State::HandedBack } else { State::Reopened };
+        let known = self.ledger.entry(ticket, then, now_ms());
         let guard = back.then_some(Guard::NotHelped);
         let came = if back { Came::HandedBack } else { Came::AlreadyHandled };
         let (playbook, version) = known.as_ref().map_or(("", 0), |k| (&k.playbook, k.version));
@@ -149,7 +152,7 @@ impl Resolve {
             playbook: outcome.playbook.to_owned(),
             came: Some(outcome.outcome),
             guard: outcome.reason,
-            since_ms: record.timestamp_ms,
+            since_ms: written_ms(record),
             dead: None,
         });
         outputs

@@ -14,9 +14,11 @@ use crate::log::Batch;
 use crate::playbook::Delivery;
 use crate::resolve::guard::Guard;
 use crate::resolve::ledger::State;
+use crate::resolve::limits::LONGEST_RUN;
+use crate::stage::runbook::LONGEST_WAIT;
 
-/// The longest that one action may take; its end is unknown then.
-const LONGEST: Duration = Duration::from_secs(180);
+/// The longest that one action may take, waits and repetitions included; its end is unknown then.
+const LONGEST: Duration = LONGEST_RUN.saturating_add(LONGEST_WAIT);
 /// How often a waiting worker shows signs of life and looks for a stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -71,16 +73,20 @@ impl Resolve {
                     let settled = Settled::of(verdict, self.kept.get(&record.origin));
                     states.extend(settled.state.map(|state| (&*action.ticket_id, state)));
                 }
-                Plan::Undo(action) if !self.kept.contains_key(&record.origin) => {
+                Plan::Undo(action) => {
                     let ticket = &*action.ticket_id;
                     let known = || self.ledger.find(ticket).map(|known| known.state);
                     let state = states.get(ticket).copied().or_else(known);
-                    if matches!(state, Some(State::Done | State::Unknown | State::Reopened)) {
+                    // One that is kept from an aborted attempt was the first then.
+                    if self.kept.contains_key(&record.origin) {
+                        states.insert(ticket, State::Undone);
+                    } else if matches!(state, Some(State::Done | State::Unknown | State::Reopened))
+                    {
                         states.insert(ticket, State::Undone);
                         orders.push((action, record));
                     }
                 }
-                _ => {}
+                Plan::Dead(_) | Plan::Feedback(_) => {}
             }
         }
         let calls = orders.into_iter().map(|(action, record)| async {
@@ -109,7 +115,8 @@ impl Resolve {
             values: action.values(),
             view: &action.view(),
             key: &|step| action.key(step),
-            repeat: playbook.delivery == Delivery::AtLeastOnce,
+            // An undo is made at least once, whatever the playbook's delivery.
+            repeat: undo || playbook.delivery == Delivery::AtLeastOnce,
             stopped: &stopped,
         };
         let work = async { if undo { run.undo().await } else { run.carry_out().await } };

@@ -144,7 +144,7 @@ impl Action {
         Asked {
             ticket: &self.ticket_id,
             content: self.content,
-            requester: digest(&self.ticket["requester"].to_string()),
+            requester: digest(&requester(&self.ticket, &self.ticket_id)),
             playbook: &self.known_request.playbook,
             created_ms: created.map_or(i64::MIN, Timestamp::as_millisecond),
         }
@@ -194,7 +194,65 @@ fn misplaced(error: &serde_json::Error) -> Malformed {
     ))
 }
 
+/// Who asks, in one spelling. A ticket that does not say stands for itself alone.
+fn requester(ticket: &Value, ticket_id: &str) -> String {
+    let plain = |value: &Value| match value {
+        Value::String(text) => Some(text.trim().to_lowercase()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let named = match &ticket["requester"] {
+        Value::Null => None,
+        Value::Object(of) if !of.is_empty() => {
+            let names = ["id", "email", "name"].into_iter();
+            let name = names.filter_map(|name| of.get(name)).find_map(plain);
+            name.or_else(|| serde_json::to_string(of).ok())
+        }
+        value @ (Value::Bool(_) | Value::Array(_)) => Some(value.to_string()),
+        value => plain(value),
+    };
+    // No requester begins with a zero character, so no ticket counts as one.
+    named.unwrap_or_else(|| format!("\0{ticket_id}"))
+}
+
 fn digest(text: &str) -> u64 {
     let hash = Sha256::digest(text.as_bytes());
     hash.iter().take(8).fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_requester_counts_as_one_in_every_spelling() {
+        let of = |value: Value| requester(&json!({ "requester": value }), "T-1");
+        for (one, same) in [
+            (json!("Kim@x"), json!("kim@x ")),
+            (json!("Kim@x"), json!({ "email": "KIM@x", "name": "Kim" })),
+            (json!({ "id": 7, "email": "kim@x" }), json!({ "email": "lee@x", "id": "7" })),
+            (json!({ "id": null, "name": "Kim" }), json!({ "name": " kim", "id": "" })),
+            (json!({ "a": 1, "b": 2 }), json!({ "b": 2, "a": 1 })),
+            (json!(7), json!("7")),
+        ] {
+            assert_eq!(of(one.clone()), of(same.clone()), "{one} {same}");
+        }
+        for (one, other) in [
+            (json!("kim@x"), json!("lee@x")),
+            (json!({ "a": 1 }), json!({ "a": 2 })),
+            (json!({ "id": 7, "name": "Kim" }), json!({ "id": 8, "name": "Kim" })),
+        ] {
+            assert_ne!(of(one.clone()), of(other.clone()), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_is_named_each_ticket_counts_by_itself() {
+        for ticket in [json!({}), json!({ "requester": null }), json!({ "requester": " " })] {
+            assert_eq!(requester(&ticket, "T-1"), requester(&ticket, "T-1"), "{ticket}");
+            assert_ne!(requester(&ticket, "T-1"), requester(&ticket, "T-2"), "{ticket}");
+        }
+    }
 }

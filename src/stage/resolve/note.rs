@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::outcome::Result as Came;
-use crate::log::Origin;
+use crate::log::{Origin, Record};
 use crate::metrics::Metrics;
 use crate::playbook::Library;
 use crate::resolve::guard::Guard;
@@ -19,6 +19,14 @@ pub(super) struct Note {
     pub since_ms: Option<i64>,
     /// The reason, if the record went to the dead letters.
     pub dead: Option<&'static str>,
+}
+
+/// When the ticket's record was written, as its action says; else when the action was.
+pub(super) fn written_ms(action: &Record) -> Option<i64> {
+    let said = action.headers.iter().find(|(name, _)| name == "ce_time");
+    let said = said.and_then(|(_, value)| std::str::from_utf8(value.as_deref()?).ok());
+    let time: Option<Timestamp> = said.and_then(|text| text.parse().ok());
+    time.map(Timestamp::as_millisecond).or(action.timestamp_ms)
 }
 
 impl Note {

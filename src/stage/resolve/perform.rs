@@ -195,6 +195,7 @@ fn judged(progress: &Progress, step: &str, error: &CallError) -> Trouble {
     let guard = match error.failure {
         _ if progress.acted || error.is_unknown() => Guard::Unknown,
         Failure::BreakerOpen => Guard::BreakerOpen,
+        Failure::RateLimited => Guard::Busy,
         Failure::Stopped => Guard::Killed,
         _ => Guard::Failed,
     };

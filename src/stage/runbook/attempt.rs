@@ -69,7 +69,7 @@ pub(super) fn headers(call: &Call, key: &str) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-pub(super) fn request(call: &Call, url: Url, headers: HeaderMap, timeout: Duration) -> Request {
+pub(super) fn request(call: &Call, url: Url, headers: HeaderMap) -> Request {
     let method = match call.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
@@ -80,7 +80,7 @@ pub(super) fn request(call: &Call, url: Url, headers: HeaderMap, timeout: Durati
     let mut request = Request::new(method, url);
     *request.headers_mut() = headers;
     *request.body_mut() = call.body.clone().map(Into::into);
-    *request.timeout_mut() = Some(timeout);
+    *request.timeout_mut() = Some(call.timeout);
     request
 }
 

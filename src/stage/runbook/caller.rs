@@ -18,10 +18,11 @@ use super::credential::{self, Loaded};
 use super::dns::{FilteredResolver, Lookup, system_lookup};
 use super::failure::{CallError, Failure};
 use super::host::{Host, Observer, pause};
-use super::settings::{AllowedHost, CallerSettings};
+use super::settings::CallerSettings;
 use super::signature;
 use super::tls;
 use crate::playbook::Call;
+use crate::resolve::host::AllowedHost;
 
 /// Why there is no caller: settings that only show themselves when they are used.
 #[derive(Debug, Error)]
@@ -98,7 +99,8 @@ impl Caller {
         self.hosts.values().map(|host| (host.label.as_str(), host.breaker_state()))
     }
 
-    /// Makes `call` on `terms`, with as many requests as the guards allow, within the deadline.
+    /// Makes `call` on `terms`, with as many requests as the guards allow, the last of which begins
+    /// within the longest wait.
     ///
     /// A future that is dropped leaves open whether the runbook acted.
     ///
@@ -125,9 +127,10 @@ impl Caller {
         trail: &mut Trail,
     ) -> Result<Reply, Failure> {
         let (url, host) = self.target(call)?;
-        let headers = attempt::headers(call, terms.key)?;
-        // A request begins only while all of its time is left: one that is cut short says nothing.
-        let latest = Instant::now() + self.settings.deadline.saturating_sub(call.timeout);
+        let refused = |failure| self.refused(host, failure);
+        let headers = attempt::headers(call, terms.key).map_err(refused)?;
+        // Waiting for room takes nothing of a request's own time: one that is cut short says nothing.
+        let latest = Instant::now() + self.settings.longest_wait;
         host.called();
         let (mut failures, mut waits) = (0, 0);
         loop {
@@ -154,9 +157,9 @@ impl Caller {
                 return Err(failure);
             }
             if !host.take_retry() {
-                return Err(Failure::BudgetSpent { last: Box::new(failure) });
+                return Err(refused(Failure::BudgetSpent { last: Box::new(failure) }));
             }
-            pause(wait, terms.stopped).await?;
+            pause(wait, terms.stopped).await.map_err(refused)?;
             self.observer.retried(&host.label);
         }
     }
@@ -188,12 +191,12 @@ impl Caller {
         latest: Instant,
         trail: &mut Trail,
     ) -> Result<Reply, Failed> {
-        let _slot = host.turn(latest, terms.stopped).await?;
+        let refused = |failure| self.refused(host, failure);
+        let _slot = host.turn(latest, terms.stopped).await.map_err(refused)?;
         let mut headers = headers.clone();
-        let client = self.identify(call, terms.key, host, &mut headers)?;
-        let timeout = call.timeout.min(self.settings.deadline);
-        let request = attempt::request(call, url.clone(), headers, timeout);
-        let admission = host.admit(self.observer.as_ref())?;
+        let client = self.identify(call, terms.key, host, &mut headers).map_err(refused)?;
+        let request = attempt::request(call, url.clone(), headers);
+        let admission = host.admit(self.observer.as_ref()).map_err(refused)?;
 
         trail.requests += 1;
         let began = Instant::now();
@@ -204,6 +207,12 @@ impl Caller {
         let name = outcome.as_ref().map_or_else(Failure::reason, |_| "ok");
         self.observer.called(&host.label, name, began.elapsed().as_secs_f64());
         outcome.map_err(|failure| Failed { failure, asked })
+    }
+
+    /// Tells that no request is sent, and why.
+    fn refused(&self, host: &Host, failure: Failure) -> Failure {
+        self.observer.refused(&host.label, failure.reason());
+        failure
     }
 
     /// Adds what the call's credential asks for; returns the client to send it with.

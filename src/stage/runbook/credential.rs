@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
 use super::failure::Failure;
-use super::settings::AllowedHost;
 use super::signature::SigningSecret;
+use crate::resolve::host::AllowedHost;
 
 /// No credential is larger; a larger file is a mistake.
 const LARGEST: u64 = 256 * 1024;

@@ -1,5 +1,6 @@
 //! One host's guards: requests in flight, rate, budget of retries, breaker.
 
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::breaker::{Breaker, BreakerState, Pass};
 use super::failure::Failure;
 use super::retry::RetryBudget;
-use super::settings::{AllowedHost, CallerSettings};
+use super::settings::CallerSettings;
+use crate::resolve::host::AllowedHost;
 
 /// How long a wait goes on before the kill switch is looked at again.
 const LOOK: Duration = Duration::from_millis(50);
@@ -20,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub trait Observer: Send + Sync {
     /// A request ended: `ok`, or the reason of its failure.
     fn called(&self, host: &str, outcome: &'static str, seconds: f64);
+    /// A request is not sent, for this reason: one of the guards holds it back.
+    fn refused(&self, host: &str, reason: &'static str);
     /// A request is sent again.
     fn retried(&self, host: &str);
     /// The host's breaker changed its state.
@@ -29,6 +33,7 @@ pub trait Observer: Send + Sync {
 /// Hears nothing.
 impl Observer for () {
     fn called(&self, _: &str, _: &'static str, _: f64) {}
+    fn refused(&self, _: &str, _: &'static str) {}
     fn retried(&self, _: &str) {}
     fn breaker(&self, _: &str, _: BreakerState) {}
 }
@@ -44,7 +49,6 @@ pub(super) struct Host {
 
 impl Host {
     pub fn new(address: AllowedHost, settings: &CallerSettings) -> Self {
-        let quota = Quota::per_minute(settings.per_minute).allow_burst(settings.burst);
         let slots = usize::try_from(settings.in_flight.get()).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             label: address.label(),
@@ -52,7 +56,7 @@ impl Host {
             breaker: Mutex::new(Breaker::new(settings.breaker.clone())),
             budget: Mutex::new(RetryBudget::new(&settings.retries)),
             slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
-            rate: RateLimiter::direct(quota),
+            rate: RateLimiter::direct(quota(settings.per_minute)),
         }
     }
 
@@ -119,6 +123,18 @@ impl Host {
     }
 }
 
+/// Lets no minute have more than `per_minute` requests: a tenth of them at once, and then one at a
+/// time, as many as still fit.
+fn quota(per_minute: NonZeroU32) -> Quota {
+    let burst = NonZeroU32::new(per_minute.get() / 10).unwrap_or(NonZeroU32::MIN);
+    // One more than the rest: the last one comes when the minute is over.
+    let others = u64::from(per_minute.get() - burst.get()) + 1;
+    // Rounded up: a shorter interval would let one more in.
+    let interval = Duration::from_nanos(60_000_000_000_u64.div_ceil(others));
+    let quota = Quota::with_period(interval).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+    quota.allow_burst(burst)
+}
+
 /// A request that the breaker let through. Dropped without news, it makes room again.
 pub(super) struct Admission<'a> {
     host: &'a Host,
@@ -172,4 +188,35 @@ pub(super) async fn pause(time: Duration, stopped: &dyn Fn() -> bool) -> Result<
 /// A lock that outlives a panic elsewhere: what it guards is whole between any two steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    #[test]
+    fn no_minute_has_more_requests_than_its_share_and_little_of_that_is_lost() {
+        for per_minute in [1, 2, 3, 7, 10, 59, 60, 601, 1000] {
+            let clock = FakeRelativeClock::default();
+            let quota = quota(NonZeroU32::new(per_minute).expect("a rate"));
+            let rate = RateLimiter::direct_with_clock(quota, clock.clone());
+            let mut sent = Vec::new();
+            for step in 0..3_600_u64 {
+                let now_ms = step * 50;
+                // A pause saves up the burst for the middle of the time.
+                while !(60_000..90_000).contains(&now_ms) && rate.check().is_ok() {
+                    sent.push(now_ms);
+                }
+                clock.advance(Duration::from_millis(50));
+            }
+            let within = |from_ms: u64| {
+                sent.iter().filter(|at_ms| (from_ms..from_ms + 60_000).contains(*at_ms)).count()
+            };
+            let most = per_minute as usize;
+            assert!(sent.iter().all(|at_ms| within(*at_ms) <= most), "{per_minute}");
+            assert!(within(0) * 10 >= most * 9, "{per_minute}: {}", within(0));
+        }
+    }
 }

@@ -20,10 +20,11 @@ pub mod signature;
 mod tls;
 
 pub use crate::playbook::{Call, Method};
+pub use crate::resolve::host::AllowedHost;
 pub use call::{Answer, Success, Terms};
 pub use caller::Caller;
 pub use caller::CallerProblem;
 pub use dns::{Lookup, system_lookup};
 pub use failure::{CallError, Failure};
 pub use host::Observer;
-pub use settings::{AllowedHost, CallerSettings};
+pub use settings::{CallerSettings, LONGEST_WAIT};
