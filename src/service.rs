@@ -34,11 +34,13 @@ const CLOSE_GRACE: Duration = Duration::from_secs(8);
 pub enum ServiceError {
     #[error("the model in {dir} cannot be used: {source}")]
     Bundle { dir: String, source: bundle::BundleError },
-    #[error("the model and the policy do not fit:\n{}", .0.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+    #[error("the model and the policy do not fit:\n{}", list(.0))]
     Mismatch(Vec<Mismatch>),
+    #[error("the playbooks do not fit the models and the policy:\n{}", list(.0))]
+    PlaybookMismatch(Vec<Mismatch>),
     #[error("the model in {dir} cannot recognise requests: {source}")]
     Requests { dir: String, source: NotRequests },
-    #[error("the playbooks cannot be used:\n{0}")]
+    #[error(transparent)]
     Playbooks(#[from] FolderError),
     #[error("cannot listen on {listen}: {source}")]
     Admin { listen: String, source: std::io::Error },
@@ -52,10 +54,14 @@ pub enum ServiceError {
     Overdue,
 }
 
-/// Loads the model and brings it together with the policy.
+fn list(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Loads the model and brings it together with policy and playbooks.
 ///
 /// # Errors
-/// [`ServiceError::Bundle`] or [`ServiceError::Mismatch`].
+/// [`ServiceError`] for whatever cannot be read or does not fit.
 pub fn triage(config: &Config) -> Result<Triage, ServiceError> {
     let model = bundle::open(&config.model_dir).map_err(|source| ServiceError::Bundle {
         dir: config.model_dir.display().to_string(),
@@ -63,10 +69,20 @@ pub fn triage(config: &Config) -> Result<Triage, ServiceError> {
     })?;
     let triage = Triage::new(Arc::new(model), Arc::new(config.policy.clone()))
         .map_err(ServiceError::Mismatch)?;
-    Ok(match resolver::playbooks(config)? {
-        Some(playbooks) => triage.with_playbooks(playbooks),
-        None => triage,
-    })
+    with_playbooks(triage, config)
+}
+
+/// Adds the playbooks that the configuration names, if any. What [`Triage::playbook_mismatches`]
+/// still has afterwards is worth telling, no more.
+///
+/// # Errors
+/// [`ServiceError`] if they cannot be read, or name what is not there.
+pub fn with_playbooks(triage: Triage, config: &Config) -> Result<Triage, ServiceError> {
+    let Some(playbooks) = resolver::playbooks(config)? else { return Ok(triage) };
+    let triage = triage.with_playbooks(playbooks);
+    let mut mismatches = triage.playbook_mismatches();
+    mismatches.retain(|mismatch| resolver::is_fatal(mismatch, config));
+    if mismatches.is_empty() { Ok(triage) } else { Err(ServiceError::PlaybookMismatch(mismatches)) }
 }
 
 /// Loads the known-request model, if the configuration names one.
@@ -121,11 +137,16 @@ impl Service {
             workers,
             "started"
         );
+        for mismatch in triage.playbook_mismatches() {
+            tracing::warn!(%mismatch, "a setting without effect");
+        }
         let control = match &config.control.token_file {
             Some(token_file) => {
                 let playbooks = playbook_ids(&triage);
+                let metrics = Arc::clone(&metrics);
+                let limits = AdminLimits::default();
                 let control =
-                    Control::start(config, token_file.clone(), playbooks, Arc::clone(&metrics));
+                    Control::start(config, token_file.clone(), playbooks, metrics, limits);
                 Some(control.map_err(|source| ServiceError::Admin {
                     listen: config.control.listen.to_string(),
                     source,

@@ -45,20 +45,22 @@ impl Which {
 pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, TopicError> {
     let mut found = BTreeMap::new();
     topics::read(config, &config.resolve.topics.outcomes, false, |record| {
-        note(&mut found, which, &record);
+        note(&mut found, which, by, &record);
         ControlFlow::Continue(())
     })?;
-    let records = found.iter().map(|(ticket, outcome)| NewRecord {
-        key: Some(ticket.as_bytes().to_vec()),
-        value: Some(undo(outcome, by).to_string().into_bytes()),
+    let tickets = found.keys().cloned().collect();
+    let records = found.into_iter().map(|(ticket, order)| NewRecord {
+        key: Some(ticket.into_bytes()),
+        value: Some(order.into_bytes()),
         ..NewRecord::default()
     });
     topics::put(config, &config.resolve.topics.actions, records)?;
-    Ok(found.into_keys().collect())
+    Ok(tickets)
 }
 
-/// What still stands after this outcome.
-fn note(found: &mut BTreeMap<String, Value>, which: &Which, record: &Record) {
+/// What still stands after this outcome: by ticket, the order that takes it back, as text, which is
+/// the smallest that a ticket can be kept in.
+fn note(found: &mut BTreeMap<String, String>, which: &Which, by: &str, record: &Record) {
     let Some(value) = record.value.as_deref() else { return };
     let Ok(outcome) = serde_json::from_slice::<Value>(value) else { return };
     let Some(ticket) = outcome["ticket_id"].as_str().map(str::to_owned) else { return };
@@ -69,17 +71,17 @@ fn note(found: &mut BTreeMap<String, Value>, which: &Which, record: &Record) {
         Some("done" | "unknown")
             if outcome["known_request"].is_object() && which.takes(&outcome) =>
         {
-            found.insert(ticket, outcome);
+            found.insert(ticket, undo(outcome, by).to_string());
         }
         _ => {}
     }
 }
 
 /// The action that takes an outcome back.
-fn undo(outcome: &Value, by: &str) -> Value {
+fn undo(mut outcome: Value, by: &str) -> Value {
     const SAID: [&str; 7] =
         ["ticket_id", "queue", "category", "priority", "language", "known_request", "ticket"];
-    let said = SAID.into_iter().map(|name| (name.to_owned(), outcome[name].clone()));
+    let said = SAID.into_iter().map(|name| (name.to_owned(), outcome[name].take()));
     let mut order: Map<String, Value> = said.collect();
     order.insert(String::from("undo"), json!({ "by": by }));
     Value::Object(order)
@@ -118,10 +120,10 @@ mod tests {
             ("d", "handed_back", 15),
             ("a", "undone", 10),
         ] {
-            note(&mut found, &which, &record(ticket, outcome, ms));
+            note(&mut found, &which, "ops", &record(ticket, outcome, ms));
         }
         assert_eq!(found.keys().collect::<Vec<_>>(), ["b", "c"]);
-        let order = undo(&found["b"], "ops");
+        let order: Value = serde_json::from_str(&found["b"]).expect("an order");
         assert_eq!((&order["undo"]["by"], &order["ticket"]["body"]), (&json!("ops"), &json!("x")));
     }
 }

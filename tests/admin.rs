@@ -190,7 +190,7 @@ fn a_request_that_does_not_end_is_cut_off() {
 fn a_connection_does_not_outlive_its_time_whatever_it_does() {
     let limits = AdminLimits {
         header_timeout: SOON * 10,
-        connection_timeout: Duration::from_millis(300),
+        connection_timeout: Some(Duration::from_millis(300)),
         ..AdminLimits::default()
     };
     let world = start(1, limits);

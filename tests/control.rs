@@ -3,22 +3,46 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::ControlFlow;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use triaged::admin::AdminLimits;
 use triaged::admin::control::Control;
 use triaged::config::Config;
+use triaged::log::embedded::FILE;
 use triaged::metrics::{Labels, Metrics};
 use triaged::topics;
 
 const TOKEN: &str = "a-token-that-is-long-enough";
 
+/// What a client may take in a test of slowness, and what it then has to wait for.
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_millis(1200);
+/// Longer than anything here should take on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
 struct World {
     control: Control,
     config: Config,
+    metrics: Arc<Metrics>,
     folder: tempfile::TempDir,
 }
 
 fn world() -> World {
+    limited(AdminLimits::default())
+}
+
+/// Where clients have to be quick.
+fn hurried() -> World {
+    limited(AdminLimits {
+        body_timeout: SHORT,
+        connection_timeout: Some(SHORT),
+        ..AdminLimits::default()
+    })
+}
+
+fn limited(limits: AdminLimits) -> World {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     std::fs::write(&token, format!("{TOKEN}\n")).expect("a token");
@@ -31,26 +55,62 @@ fn world() -> World {
     let none: [(String, String); 0] = [];
     let config = Config::from_layers(None, none, &sets).expect("a configuration");
     let metrics = Metrics::new(&Labels::default(), 1).expect("metrics");
-    let control = Control::start(&config, token, vec![String::from("unlock")], metrics);
-    World { control: control.expect("an endpoint"), config, folder }
+    let playbooks = vec![String::from("unlock")];
+    let control = Control::start(&config, token, playbooks, Arc::clone(&metrics), limits);
+    World { control: control.expect("an endpoint"), config, metrics, folder }
 }
 
 impl World {
+    /// A call whose body is said to have so many bytes.
+    fn call(&self, method: &str, path: &str, token: &str, length: usize, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.control.local_addr()).expect("a connection");
+        stream.set_read_timeout(Some(SOON)).expect("a time-out");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).expect("a request");
+        stream
+    }
+
     /// The status and the body of an answer.
     fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.control.local_addr()).expect("a connection");
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("a request");
+        let mut stream = self.call(method, path, token, body.len(), body);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let status = answer.split_whitespace().nth(1).and_then(|s| s.parse().ok());
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         (status.expect("a status"), body.to_owned())
+    }
+
+    /// How often a call has come to this, by its metric.
+    fn counted(&self, call: &str, result: &str) -> u64 {
+        self.metrics.resolve.control_calls.with_label_values(&[call, result]).get()
+    }
+
+    fn is_counted(&self, call: &str, result: &str) {
+        let start = Instant::now();
+        while self.counted(call, result) == 0 {
+            assert!(start.elapsed() < SOON, "{call} {result} is not counted");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Runs `work` while somebody else holds the log, for so long that every time-out is over.
+    fn while_locked<T>(&self, work: impl FnOnce() -> T) -> T {
+        let file = self.folder.path().join("log").join(FILE);
+        let (locked, is_locked) = mpsc::channel();
+        let holder = std::thread::spawn(move || {
+            let other = rusqlite::Connection::open(file).expect("the log");
+            other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+            locked.send(()).expect("somebody waits");
+            std::thread::sleep(LONG);
+            other.execute_batch("COMMIT").expect("no lock");
+        });
+        is_locked.recv().expect("a lock");
+        let done = work();
+        holder.join().expect("the lock is gone");
+        done
     }
 
     fn orders(&self) -> Vec<Value> {
@@ -101,5 +161,56 @@ fn a_wrong_order_is_refused_with_its_reason() {
     assert_eq!((status, body.contains("other")), (400, true));
     assert_eq!(world.ask("POST", "/kill", TOKEN, r#"{"who":"kim"}"#).0, 400);
     assert_eq!(world.ask("POST", "/undo", TOKEN, r#"{"which":{}}"#).0, 400);
+    assert!(world.orders().is_empty());
+}
+
+#[test]
+fn an_order_that_takes_long_is_answered() {
+    let world = hurried();
+    assert_eq!(world.ask("POST", "/kill", TOKEN, "").0, 200);
+    let start = Instant::now();
+    let (status, body) = world.while_locked(|| {
+        let answer = world.ask("POST", "/resume", TOKEN, "");
+        assert!(start.elapsed() > SHORT, "{:?}", start.elapsed());
+        answer
+    });
+    assert_eq!((status, body.contains("resume")), (200, true));
+    assert_eq!((world.counted("resume", "done"), world.orders().len()), (1, 2));
+}
+
+#[test]
+fn an_order_whose_caller_has_gone_is_carried_out_and_counted() {
+    let world = hurried();
+    assert_eq!(world.ask("POST", "/kill", TOKEN, "").0, 200);
+    world.while_locked(|| {
+        let caller = world.call("POST", "/resume", TOKEN, 0, "");
+        // So that it is heard before the connection ends.
+        std::thread::sleep(LONG / 2);
+        drop(caller);
+    });
+    world.is_counted("resume", "done");
+    assert_eq!(world.orders().len(), 2);
+}
+
+#[test]
+fn whatever_is_no_order_is_counted() {
+    let world = hurried();
+    assert_eq!(world.ask("GET", "/kill", TOKEN, "").0, 405);
+    world.is_counted("kill", "bad");
+    let large = "x".repeat(100 << 10);
+    // Who sends too much may be cut off before it has read the answer.
+    let _caller = world.call("POST", "/resume", TOKEN, large.len(), &large[..20 << 10]);
+    world.is_counted("resume", "bad");
+    let mut slow = world.call("POST", "/undo", TOKEN, 100, "{");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    world.is_counted("undo", "bad");
+    // Who has no token is told so, however much of the body is still to come.
+    let mut stranger = world.call("POST", "/kill", "wrong", 1000, "");
+    let mut answer = String::new();
+    stranger.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(world.counted("kill", "refused"), 1);
     assert!(world.orders().is_empty());
 }

@@ -12,23 +12,41 @@ use serde_json::{Value, json};
 use triaged::desk::parse_text;
 use triaged::playbook::Library;
 use triaged::resolve::guard::Guard;
-use triaged::triage::Triage;
 use triaged::triage::decision::{Outcome, RecognisedBy};
 use triaged::triage::model::Scratch;
 use triaged::triage::playbooks::Playbooks;
+use triaged::triage::policy::Pattern;
+use triaged::triage::requests::{Limits, Requests};
+use triaged::triage::{Mismatch, Triage};
 
 fn triage(edit: impl Fn(String) -> String, approved: bool) -> Triage {
     with([edit(playbook::text("unlock", 9, "at-least-once"))], approved)
 }
 
+/// The request model that ships, sure of a request from this confidence on.
+fn requests(min_confidence: f64) -> Option<Arc<Requests>> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/models/requests");
+    let model = triaged::bundle::open(dir.as_ref()).expect("the model that ships");
+    let limits = Limits { min_confidence, ..Limits::default() };
+    Some(Arc::new(Requests::new(Arc::new(model), limits).expect("a model of requests")))
+}
+
 fn with(texts: impl IntoIterator<Item = String>, approved: bool) -> Triage {
+    asking(None, texts, approved)
+}
+
+fn asking(
+    requests: Option<Arc<Requests>>,
+    texts: impl IntoIterator<Item = String>,
+    approved: bool,
+) -> Triage {
     let (files, lock) = playbook::approved(texts);
     let lock = approved.then_some(lock.as_str());
     let library = Library::read(&files, lock).expect("a playbook");
     let plain = Triage::clone(&tickets::fixture().triage);
     plain.with_playbooks(Playbooks {
         library: Arc::new(library),
-        requests: None,
+        requests,
         hands_off: tickets::config().resolve.hands_off,
     })
 }
@@ -115,4 +133,60 @@ fn a_ticket_that_two_playbooks_take_is_for_people() {
     let both = order.replace("do order", "do unlock");
     let triage = with([playbook::text("unlock", 9, "at-least-once"), both], true);
     assert_eq!(decide(&triage, json!({})).1, Some(Some(Guard::TooClose)));
+}
+
+#[test]
+fn a_rule_lets_a_ticket_in_that_the_model_is_not_sure_of() {
+    let unlock = playbook::text("unlock", 9, "at-least-once");
+    let asked = unlock.replace("requests = [\"unlock\"]", "requests = [\"unlock_account\"]");
+    let without_rule = asked.replace("do unlock\"] }]", "do something else\"] }]");
+    let choosy = asked.replace("rules = [", "min_confidence = 1.0\n        rules = [");
+    let never = 1.1;
+    // Whether it is below the model's bar or the playbook's.
+    let unsure = |text: &String| decide(&asking(requests(never), [text.clone()], true), json!({}));
+    assert_eq!(unsure(&without_rule).1, Some(Some(Guard::BelowFloor)));
+    assert_eq!(unsure(&asked), (Outcome::Resolve, Some(None)));
+    let sure = |texts: &[&String]| {
+        let texts = texts.iter().map(|text| (*text).clone());
+        decide(&asking(requests(0.0), texts, true), json!({}))
+    };
+    assert_eq!(sure(&[&choosy]), (Outcome::Resolve, Some(None)));
+    assert_eq!(sure(&[&without_rule]), (Outcome::Resolve, Some(None)));
+    // A request of another playbook stands against a rule only if the model is sure of it.
+    let order = playbook::text("order", 9, "at-least-once");
+    let other = order.replace("requests = [\"order\"]", "requests = [\"unlock_account\"]");
+    assert_eq!(sure(&[&unlock, &other]).1, Some(Some(Guard::TooClose)));
+    let triage = asking(requests(never), [unlock, other], true);
+    assert_eq!(decide(&triage, json!({})), (Outcome::Resolve, Some(None)));
+}
+
+#[test]
+fn what_a_playbook_names_must_be_there() {
+    let names = |text: String| {
+        text.replace("[\"do unlock\"]", "[\"do unlock\"], categories = [\"Access/*\", \"Nope/*\"]")
+            .replace("[slots.user]", "[preconditions]\npriorities_below = \"P9\"\n[slots.user]")
+    };
+    let unlock = || playbook::text("unlock", 9, "at-least-once");
+    let playbook = String::from("unlock");
+    let list = |name: &str| vec![name.to_owned()];
+    assert_eq!(with([unlock()], true).playbook_mismatches(), [], "no model, but a rule");
+    let wrong = asking(requests(0.0), [names(unlock())], true).playbook_mismatches();
+    let unknown =
+        Mismatch::UnknownRequests { playbook: playbook.clone(), requests: list("unlock") };
+    assert!(wrong.contains(&unknown), "{wrong:?}");
+    let priority = String::from("P9");
+    let unknown = Mismatch::UnknownPriority { playbook: playbook.clone(), priority };
+    assert!(wrong.contains(&unknown), "{wrong:?}");
+    assert!(wrong.iter().any(|m| matches!(m, Mismatch::PlaybookCategories { categories, .. }
+        if categories.contains(&String::from("Nope/*")))));
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+
+    let rule = "rules = [{ all_words = [\"do unlock\"] }]";
+    let idle = with([unlock().replace(rule, "")], true);
+    assert_eq!(idle.playbook_mismatches(), [Mismatch::NeverActs(playbook)]);
+    let mut playbooks = idle.playbooks().expect("playbooks").clone();
+    playbooks.requests = requests(0.0);
+    playbooks.hands_off.security_categories = vec![Pattern::new("Nope/*")];
+    let found = idle.with_playbooks(playbooks).playbook_mismatches();
+    assert!(found.contains(&Mismatch::SecurityCategories(list("Nope/*"))), "{found:?}");
 }

@@ -124,6 +124,27 @@ fn a_change_needs_a_version_and_an_approval() {
     assert!(text.contains("# Questions about unlocking"), "comments are kept");
 }
 
+#[test]
+fn what_playbooks_and_settings_name_must_be_there() {
+    let dir = copied();
+    let model = concat!("resolve.model=", env!("CARGO_MANIFEST_DIR"), "/models/requests");
+    let check = ["check", "--playbooks", "playbooks"];
+    let with_model = [&check[..], &["--set", model]].concat();
+    assert!(!good(dir.path(), &with_model).contains("warning"));
+    let page = good(dir.path(), &check);
+    assert!(page.contains("warning   playbook resend_vpn_profile can never act"), "{page}");
+    assert!(!page.contains("unlock_account can never act"), "it has rules: {page}");
+
+    let security = ["--set", "resolve.security_categories=Security/*,Audit/*"];
+    let problem = bad(dir.path(), &[&with_model[..], &security].concat());
+    assert!(problem.contains("no category of the model fits Audit/*"), "{problem}");
+
+    edit(dir.path(), "unlock_account.toml", "version = 2", "version = 3");
+    edit(dir.path(), "unlock_account.toml", "[\"unlock_account\"]", "[\"unlock_acount\"]");
+    let problem = bad(dir.path(), &with_model);
+    assert!(problem.contains("the known-request model has no request unlock_acount"), "{problem}");
+}
+
 /// The fenced blocks of the page in a language.
 fn blocks(language: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/playbooks.md");

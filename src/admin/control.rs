@@ -6,19 +6,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{AdminLimits, Listener};
+use super::{AdminLimits, Listener, REQUEST_BYTES};
 use crate::config::Config;
 use crate::log::NewRecord;
 use crate::metrics::Metrics;
@@ -33,6 +34,7 @@ struct Shared {
     token_file: PathBuf,
     playbooks: Vec<String>,
     metrics: Arc<Metrics>,
+    body_timeout: Duration,
 }
 
 /// What a call may say.
@@ -63,18 +65,16 @@ impl Control {
         token_file: PathBuf,
         playbooks: Vec<String>,
         metrics: Arc<Metrics>,
+        limits: AdminLimits,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.control.listen)?;
-        let shared = Arc::new(Shared { config: config.clone(), token_file, playbooks, metrics });
-        let router = Router::new()
-            .route("/kill", post(kill))
-            .route("/resume", post(resume))
-            .route("/playbooks/{id}/off", post(off))
-            .route("/playbooks/{id}/on", post(on))
-            .route("/undo", post(take_back))
-            .fallback(async || (StatusCode::NOT_FOUND, "no such order\n"))
-            .with_state(shared);
-        Listener::start("control", listener, router, AdminLimits::default()).map(Self)
+        let body_timeout = limits.body_timeout;
+        let config = config.clone();
+        let shared = Arc::new(Shared { config, token_file, playbooks, metrics, body_timeout });
+        let router = Router::new().fallback(hear).with_state(shared);
+        // How long an order takes is up to the log; who gave it shall hear what came of it.
+        let limits = AdminLimits { connection_timeout: None, ..limits };
+        Listener::start("control", listener, router, limits).map(Self)
     }
 
     /// Where it listens, with the port that was chosen for port 0.
@@ -83,113 +83,194 @@ impl Control {
     }
 }
 
-async fn kill(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.switch("kill", Switch::Everything, false, &headers, &body).await
-}
-
-async fn resume(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.switch("resume", Switch::Everything, true, &headers, &body).await
-}
-
-async fn off(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    shared.switch("off", Switch::Playbook(id), false, &headers, &body).await
-}
-
-async fn on(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    shared.switch("on", Switch::Playbook(id), true, &headers, &body).await
-}
-
-async fn take_back(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some(refused) = shared.refused("undo", &headers) {
-        return refused;
-    }
-    let Undo { by, which } = match serde_json::from_slice(&body) {
-        Ok(undo) => undo,
-        Err(error) => return shared.bad("undo", &error.to_string()),
+async fn hear(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Some(call) = Call::at(head.uri.path()) else {
+        return (StatusCode::NOT_FOUND, "no such order\n").into_response();
     };
-    let by = by.unwrap_or_else(unnamed);
+    let name = call.name();
+    let job = match shared.read(call, &head, body).await {
+        Ok(job) => job,
+        Err(came) => return shared.answer(name, None, came),
+    };
+    // Carried out and noted to the end, even if nobody waits for the answer any more.
     let worker = Arc::clone(&shared);
-    let ordered = tokio::task::spawn_blocking(move || undo::order(&worker.config, &which, &by));
-    match ordered.await.map_err(|e| e.to_string()).and_then(|o| o.map_err(|e| e.to_string())) {
-        Ok(tickets) => shared.done("undo", &json!({ "ordered": tickets })),
-        Err(error) => shared.failed("undo", &error),
+    let answered = tokio::task::spawn_blocking(move || {
+        let came = job.carry_out(name, &worker.config);
+        worker.answer(name, Some(&job), came)
+    });
+    answered.await.unwrap_or_else(|error| {
+        let came = Came::not("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        shared.answer(name, None, came)
+    })
+}
+
+/// What a call asks for, by its path.
+enum Call {
+    Switch { name: &'static str, switch: Switch, on: bool },
+    Undo,
+}
+
+impl Call {
+    fn at(path: &str) -> Option<Self> {
+        let everything = |name, on| Self::Switch { name, switch: Switch::Everything, on };
+        let playbook = |name, id: &str, on| {
+            let switch = Switch::Playbook(id.to_owned());
+            Self::Switch { name, switch, on }
+        };
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        Some(match parts.as_slice() {
+            ["kill"] => everything("kill", false),
+            ["resume"] => everything("resume", true),
+            ["playbooks", id, "off"] => playbook("off", id, false),
+            ["playbooks", id, "on"] => playbook("on", id, true),
+            ["undo"] => Self::Undo,
+            _ => return None,
+        })
+    }
+
+    /// As the metric has it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Switch { name, .. } => name,
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// An order, ready to be carried out.
+enum Job {
+    Switch(Order),
+    Undo { which: Which, by: String },
+}
+
+impl Job {
+    fn read(call: Call, body: &[u8], playbooks: &[String]) -> Result<Self, String> {
+        match call {
+            Call::Switch { switch: Switch::Playbook(id), .. } if !playbooks.contains(&id) => {
+                Err(format!("there is no playbook {id:?}"))
+            }
+            Call::Switch { switch, on, .. } => {
+                let said: Said = match body {
+                    [] => Said::default(),
+                    body => serde_json::from_slice(body).map_err(|e| e.to_string())?,
+                };
+                let by = said.by.unwrap_or_else(unnamed);
+                let at_ms = Timestamp::now().as_millisecond();
+                Ok(Self::Switch(Order { switch, on, by, at_ms }))
+            }
+            Call::Undo => {
+                let said: Undo = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                Ok(Self::Undo { which: said.which, by: said.by.unwrap_or_else(unnamed) })
+            }
+        }
+    }
+
+    fn carry_out(&self, name: &str, config: &Config) -> Came {
+        let done = match self {
+            Self::Switch(order) => write(config, order)
+                .map(|()| (json!({ "done": name }), String::from("the order is written"))),
+            Self::Undo { which, by } => undo::order(config, which, by)
+                .map(|tickets| {
+                    let what = format!("{} undo orders are written", tickets.len());
+                    (json!({ "ordered": tickets }), what)
+                })
+                .map_err(|error| error.to_string()),
+        };
+        match done {
+            Ok((answer, what)) => {
+                Came { result: "done", status: StatusCode::OK, answer: answer.to_string(), what }
+            }
+            Err(why) => Came::not("failed", StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+
+    /// Who gives it.
+    fn by(&self) -> &str {
+        match self {
+            Self::Switch(Order { by, .. }) | Self::Undo { by, .. } => by,
+        }
+    }
+
+    /// The playbook or the ticket that it is about.
+    fn about(&self) -> &str {
+        match self {
+            Self::Switch(Order { switch: Switch::Everything, .. }) => "everything",
+            Self::Switch(Order { switch: Switch::Playbook(id), .. })
+            | Self::Undo { which: Which::Ticket(id) | Which::Playbook { id, .. }, .. } => id,
+        }
+    }
+}
+
+/// What came of a call.
+struct Came {
+    /// As the metric has it.
+    result: &'static str,
+    status: StatusCode,
+    /// The body of the answer.
+    answer: String,
+    /// The same for the log, without lists.
+    what: String,
+}
+
+impl Came {
+    fn not(result: &'static str, status: StatusCode, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { result, status, answer: why.clone(), what: why }
     }
 }
 
 impl Shared {
-    async fn switch(
-        self: Arc<Self>,
-        call: &'static str,
-        switch: Switch,
-        on: bool,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Response {
-        if let Some(refused) = self.refused(call, headers) {
-            return refused;
+    /// The order that a call gives. Nothing of its body is read before the token is seen.
+    async fn read(&self, call: Call, head: &Parts, body: Body) -> Result<Job, Came> {
+        let bad = |status, why: String| Came::not("bad", status, why);
+        if !self.has_token(&head.headers) {
+            let what = "a bearer token is needed";
+            return Err(Came::not("refused", StatusCode::UNAUTHORIZED, what));
         }
-        if let Switch::Playbook(id) = &switch
-            && !self.playbooks.contains(id)
-        {
-            return self.bad(call, &format!("there is no playbook {id:?}"));
+        if head.method != Method::POST {
+            let what = format!("orders are given by POST, not {}", head.method);
+            return Err(bad(StatusCode::METHOD_NOT_ALLOWED, what));
         }
-        let said = if body.is_empty() { Ok(Said::default()) } else { serde_json::from_slice(body) };
-        let by = match said {
-            Ok(Said { by }) => by.unwrap_or_else(unnamed),
-            Err(error) => return self.bad(call, &error.to_string()),
+        let body = to_bytes(body, REQUEST_BYTES);
+        let body = match tokio::time::timeout(self.body_timeout, body).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => {
+                let what = format!("an order is whole and has at most {REQUEST_BYTES} bytes");
+                return Err(bad(StatusCode::PAYLOAD_TOO_LARGE, what));
+            }
+            Err(_) => {
+                let what = String::from("the order did not come whole in time");
+                return Err(bad(StatusCode::REQUEST_TIMEOUT, what));
+            }
         };
-        let order = Order { switch, on, by, at_ms: Timestamp::now().as_millisecond() };
-        let worker = Arc::clone(&self);
-        let written = tokio::task::spawn_blocking(move || write(&worker.config, &order));
-        match written.await.map_err(|e| e.to_string()).and_then(|w| w) {
-            Ok(()) => self.done(call, &json!({ "done": call })),
-            Err(error) => self.failed(call, &error),
-        }
+        Job::read(call, &body, &self.playbooks).map_err(|why| bad(StatusCode::BAD_REQUEST, why))
     }
 
-    /// The answer to a caller without the token; the file is read for every call.
-    fn refused(&self, call: &'static str, headers: &HeaderMap) -> Option<Response> {
+    /// Whether a caller shows the token; its file is read for every call.
+    fn has_token(&self, headers: &HeaderMap) -> bool {
         let token = std::fs::read_to_string(&self.token_file).unwrap_or_default();
         let token = token.trim();
         let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |v| v.as_bytes());
         let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
-        if token.len() >= SHORTEST_TOKEN && bool::from(shown.ct_eq(token.as_bytes())) {
-            return None;
-        }
-        self.record(call, "refused");
-        Some((StatusCode::UNAUTHORIZED, "a bearer token is needed\n").into_response())
+        token.len() >= SHORTEST_TOKEN && bool::from(shown.ct_eq(token.as_bytes()))
     }
 
-    fn bad(&self, call: &'static str, what: &str) -> Response {
-        self.record(call, "bad");
-        (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response()
-    }
-
-    fn failed(&self, call: &'static str, what: &str) -> Response {
-        self.record(call, "failed");
-        tracing::error!(call, error = what, "an order could not be written");
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")).into_response()
-    }
-
-    fn done(&self, call: &'static str, answer: &serde_json::Value) -> Response {
-        self.record(call, "done");
-        let body = format!("{answer}\n");
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-    }
-
-    fn record(&self, call: &'static str, result: &'static str) {
-        tracing::warn!(call, result, "the control endpoint was called");
+    /// Notes what came of a call, and answers it.
+    fn answer(&self, call: &'static str, job: Option<&Job>, came: Came) -> Response {
+        let Came { result, status, answer, what } = came;
+        let (by, about) = job.map_or(("", ""), |job| (job.by(), job.about()));
+        tracing::warn!(call, result, by, about, what, "the control endpoint was called");
         self.metrics.resolve.control_calls.with_label_values(&[call, result]).inc();
+        let mut response = (status, answer + "\n").into_response();
+        if status == StatusCode::OK {
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
     }
 }
 

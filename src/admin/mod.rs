@@ -34,8 +34,11 @@ pub struct AdminLimits {
     pub thresholds: Thresholds,
     /// How long a client may take to send its request's head.
     pub header_timeout: Duration,
-    /// How long a connection may live: one request and its answer.
-    pub connection_timeout: Duration,
+    /// How long it may then take to send its body, where one is read.
+    pub body_timeout: Duration,
+    /// How long a connection may live: one request and its answer. Without it, an answer takes as
+    /// long as it takes.
+    pub connection_timeout: Option<Duration>,
     /// Connections at a time; one more closes the oldest, so that a probe always gets through.
     pub connections: usize,
 }
@@ -45,13 +48,14 @@ impl Default for AdminLimits {
         Self {
             thresholds: Thresholds::default(),
             header_timeout: Duration::from_secs(5),
-            connection_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(10),
+            connection_timeout: Some(Duration::from_secs(15)),
             connections: 64,
         }
     }
 }
 
-/// The request's head must fit in here; bodies are never read.
+/// The request's head must fit in here, and so must an order's body; others are never read.
 const REQUEST_BYTES: usize = 16 << 10;
 
 struct Shared {
@@ -223,5 +227,8 @@ async fn converse(stream: TcpStream, router: Router, limits: AdminLimits) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // A client that breaks off or is too slow has itself to blame: nothing to report.
-    let _ = tokio::time::timeout(limits.connection_timeout, connection).await;
+    match limits.connection_timeout {
+        Some(most) => drop(tokio::time::timeout(most, connection).await),
+        None => drop(connection.await),
+    }
 }

@@ -21,8 +21,12 @@ pub struct CheckArgs {
 }
 
 pub fn check(args: &CheckArgs) -> Result<()> {
-    let config = args.config.load()?;
-    let triage = service::triage(&config)?;
+    let mut config = args.config.load()?;
+    let mut triage = service::triage(&config)?;
+    if let Some(dir) = &args.playbooks {
+        config.resolve.playbooks = Some(dir.clone());
+        triage = service::with_playbooks(triage, &config)?;
+    }
     let model = triage.model();
     let categories = model.head(Target::Category).map_or(0, |head| head.labels.len());
     let queues = triage.policy().queues();
@@ -37,8 +41,11 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     writeln!(out, "model     {} {}, {categories} categories", model.version, model.id.as_str())?;
     writeln!(out, "queues    {}", queues.join(", "))?;
     writeln!(out, "matrix    {}", config.policy.matrix.name)?;
-    if let Some(dir) = args.playbooks.as_ref().or(config.resolve.playbooks.as_ref()) {
-        playbooks::standing(&mut out, dir)?;
+    if let Some(library) = triage.playbooks().map(|p| &p.library) {
+        playbooks::standing(&mut out, library)?;
+    }
+    for mismatch in triage.playbook_mismatches() {
+        writeln!(out, "warning   {mismatch}")?;
     }
     writeln!(out, "ok: every category of the model is covered by a rule")?;
     Ok(())

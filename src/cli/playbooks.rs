@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -19,6 +19,7 @@ use crate::playbook::{
 };
 use crate::playbook_dir as dir;
 use crate::triage::model::Scratch;
+use crate::triage::playbooks::sure;
 use crate::triage::requests::{self, Requests};
 use crate::triage::text::{Text, fields};
 
@@ -68,18 +69,13 @@ impl Given {
     }
 }
 
-/// What a known-request model says of a ticket; nothing where it is not sure.
+/// What a known-request model is sure of, as the daemon asks it.
 fn recogniser(requests: Requests) -> impl Fn(&TicketView<'_>) -> Option<Known> {
     let scratch = RefCell::new(Scratch::default());
     move |ticket| {
         let fields = fields::entries(requests.model().fields(), ticket.json);
         let text = Text { subject: ticket.subject, body: ticket.body, fields: &fields };
-        let known = requests.known(&mut scratch.borrow_mut(), &text);
-        known.request.map(|request| Known {
-            request: request.to_string(),
-            confidence: known.confidence,
-            margin: known.margin,
-        })
+        sure(&requests.known(&mut scratch.borrow_mut(), &text))
     }
 }
 
@@ -170,9 +166,8 @@ fn today() -> Date {
     jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
-/// Lints a folder and writes one line a playbook: how it stands, its mode and what it answers.
-pub(super) fn standing(out: &mut impl Write, playbooks: &Path) -> Result<()> {
-    let library = dir::library(playbooks)?;
+/// Writes one line a playbook: how it stands, its mode and how often it may call.
+pub(super) fn standing(out: &mut impl Write, library: &Library) -> io::Result<()> {
     let width = library.iter().map(|p| p.id.len()).max().unwrap_or(0);
     for playbook in library.iter() {
         let standing = playbook.standing(today());

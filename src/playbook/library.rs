@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use super::lock::{self, LOCK_FILE, Lock};
 use super::{Playbook, Problem, Problems, read};
+use crate::resolve::host::AllowedHost;
 
 /// A file's name and text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,32 +81,30 @@ impl Library {
         self.iter().find(|p| p.matching.requests.iter().any(|r| r == request))
     }
 
-    /// Calls to hosts that are not on the allow-list, or not on that of the call's credential, and
-    /// over plain HTTP where it is not listed as such: `host[:port]` is https, `http://host:port`
-    /// is http.
+    /// Calls to hosts that are not on the allow-list, or not on that of the call's credential. The
+    /// lists are written as the settings write them, and compared as the caller compares them.
     pub fn forbidden(
         &self,
         allowed: &[String],
         credentials: &BTreeMap<String, Vec<String>>,
     ) -> Vec<Problem> {
-        let lists = |hosts: &[String], origin: &str| {
-            let listed = origin.strip_prefix("https://").unwrap_or(origin);
-            hosts.iter().any(|a| a.eq_ignore_ascii_case(listed) || a.eq_ignore_ascii_case(origin))
-        };
         let mut problems = Vec::new();
         for playbook in self.iter() {
             for step in playbook.calls() {
                 let origin = step.origin();
+                let host = Url::parse(origin).ok().and_then(|url| AllowedHost::of(&url));
+                let is_it = |written: &String| written.parse::<AllowedHost>().ok() == host;
+                let lists = |hosts: &[String]| host.is_some() && hosts.iter().any(is_it);
                 let mut add = |what: String| {
                     problems.push(Problem::new(&*playbook.file, &*step.name, what));
                 };
-                if !lists(allowed, origin) {
+                if !lists(allowed) {
                     add(format!("{origin} is not on the list of allowed hosts"));
                 }
                 let Some(name) = &step.credential else { continue };
                 match credentials.get(name) {
                     None => add(format!("there is no credential {name}")),
-                    Some(hosts) if !lists(hosts, origin) => {
+                    Some(hosts) if !lists(hosts) => {
                         add(format!("the credential {name} is not for {origin}"));
                     }
                     Some(_) => {}

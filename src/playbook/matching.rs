@@ -1,10 +1,12 @@
 //! Which tickets a playbook answers: requests that the known-request model names, and rules on
 //! words and fields.
 
+use std::cell::OnceCell;
+
 use super::fields::Fields;
 use super::problem::Found;
 use super::view::{Facts, TicketView};
-use crate::triage::policy::Pattern;
+use crate::triage::policy::{Pattern, takes_language};
 use crate::triage::text::tokens::Words;
 use crate::triage::text::window;
 
@@ -64,19 +66,13 @@ impl Match {
         facts: &Facts<'_>,
         known: Option<&Known>,
     ) -> Option<MatchedBy> {
+        let folded = Folded::new(ticket);
         let by_request = known.filter(|k| self.takes(k));
-        if by_request.is_none() && self.rules.is_empty() {
-            return None;
-        }
-        let text = folded(ticket);
-        let fits = |rule: &Rule| rule.fits(&text, ticket, facts);
-        if self.unless.iter().any(&fits) {
-            return None;
-        }
-        match by_request {
-            Some(known) => Some(MatchedBy::Request(known.request.clone())),
-            None => self.rules.iter().position(fits).map(MatchedBy::Rule),
-        }
+        let by = by_request.map(|k| MatchedBy::Request(k.request.clone())).or_else(|| {
+            let lets_in = |rule: &Rule| rule.fits(folded.window(), &folded, ticket, facts);
+            self.rules.iter().position(lets_in).map(MatchedBy::Rule)
+        })?;
+        (!self.keeps_out(&folded, ticket, facts)).then_some(by)
     }
 
     /// The same without a model: by the rules alone.
@@ -86,8 +82,16 @@ impl Match {
 
     /// Whether `unless` keeps a ticket out, whatever a model says.
     pub fn refuses(&self, ticket: &TicketView<'_>, facts: &Facts<'_>) -> bool {
-        let text = folded(ticket);
-        self.unless.iter().any(|rule| rule.fits(&text, ticket, facts))
+        self.keeps_out(&Folded::new(ticket), ticket, facts)
+    }
+
+    fn keeps_out(&self, folded: &Folded<'_>, ticket: &TicketView<'_>, facts: &Facts<'_>) -> bool {
+        self.unless.iter().any(|rule| rule.fits(folded.whole(), folded, ticket, facts))
+    }
+
+    /// The category patterns of all its rules.
+    pub fn categories(&self) -> impl Iterator<Item = &Pattern> {
+        self.rules.iter().chain(&self.unless).flat_map(|rule| &rule.categories)
     }
 
     fn takes(&self, known: &Known) -> bool {
@@ -98,14 +102,22 @@ impl Match {
 }
 
 impl Rule {
-    fn fits(&self, text: &[String], ticket: &TicketView<'_>, facts: &Facts<'_>) -> bool {
+    /// Whether all conditions hold. Words that must be there are looked for in `text`, those that
+    /// must not in all of the ticket.
+    fn fits(
+        &self,
+        text: &[String],
+        folded: &Folded<'_>,
+        ticket: &TicketView<'_>,
+        facts: &Facts<'_>,
+    ) -> bool {
         let has = |phrase: &Phrase| phrase.is_in(text);
         self.all_words.iter().all(has)
             && (self.any_words.is_empty() || self.any_words.iter().any(has))
-            && !self.none_words.iter().any(has)
+            && !self.none_words.iter().any(|phrase| phrase.is_in(folded.whole()))
             && in_categories(&self.categories, facts)
             && named(&self.sources, ticket.source)
-            && named(&self.languages, ticket.language)
+            && takes_language(&self.languages, ticket.language)
     }
 
     /// A rule that would let in every ticket, or all but a few.
@@ -142,10 +154,36 @@ impl Phrase {
     }
 }
 
-/// Subject and body as the words that the model would see, without masking.
-fn folded(ticket: &TicketView<'_>) -> Vec<String> {
-    let (head, tail) = window(ticket.body);
-    fold(&[ticket.subject, head, tail])
+/// The words of a ticket's subject and body, folded once somebody asks for them.
+struct Folded<'t> {
+    subject: &'t str,
+    body: &'t str,
+    window: OnceCell<Vec<String>>,
+    whole: OnceCell<Vec<String>>,
+}
+
+impl<'t> Folded<'t> {
+    fn new(ticket: &TicketView<'t>) -> Self {
+        let (window, whole) = (OnceCell::new(), OnceCell::new());
+        Self { subject: ticket.subject, body: ticket.body, window, whole }
+    }
+
+    /// The words that the model would see, without masking: what is pasted into the middle of a
+    /// long body lets no ticket in.
+    fn window(&self) -> &[String] {
+        self.window.get_or_init(|| {
+            let (head, tail) = window(self.body);
+            fold(&[self.subject, head, tail])
+        })
+    }
+
+    /// All words: what keeps a ticket out may stand anywhere.
+    fn whole(&self) -> &[String] {
+        if window(self.body).1.is_empty() {
+            return self.window();
+        }
+        self.whole.get_or_init(|| fold(&[self.subject, self.body]))
+    }
 }
 
 fn fold(texts: &[&str]) -> Vec<String> {
@@ -275,6 +313,46 @@ mod tests {
         assert_eq!(request(("other", 1.0, 1.0)), None);
         assert_eq!(by(&m, "do not unlock me", Some(("unlock", 1.0, 1.0))), None);
         assert_eq!(by(&m, "unlock me", None), None);
+    }
+
+    #[test]
+    fn what_keeps_a_ticket_out_may_stand_in_the_middle_of_a_long_body() {
+        let m = matching(
+            "requests = ['unlock']\nrules = [{all_words = ['unlock me'], none_words = ['do not']}]
+             unless = [{any_words = ['never unlock']}]",
+        );
+        let long = |middle: &str| {
+            let (before, after) = ("x ".repeat(9000), "y ".repeat(3000));
+            format!("unlock me {before}{middle} {after}")
+        };
+        let sure = Some(("unlock", 1.0, 1.0));
+        assert_eq!(by(&m, &long("please"), None), Some(MatchedBy::Rule(0)));
+        assert_eq!(by(&m, &long("do not"), None), None);
+        assert_eq!(by(&m, &long("never unlock"), None), None);
+        assert_eq!(by(&m, &long("never unlock"), sure), None);
+        assert_eq!(by(&m, &long("please"), sure), Some(MatchedBy::Request("unlock".to_owned())));
+        // What lets it in must stand where the model looks.
+        let pasted = long("unlock me").replacen("unlock me", "hello", 1);
+        assert_eq!(by(&m, &pasted, None), None);
+    }
+
+    #[test]
+    fn a_language_takes_in_its_regions() {
+        let m = matching("rules = [{any_words = ['unlock'], languages = ['ko']}]");
+        let json = serde_json::Value::Null;
+        let fits = |language: &str| {
+            let ticket = TicketView {
+                id: "1",
+                subject: "",
+                body: "unlock",
+                source: "portal",
+                language,
+                json: &json,
+            };
+            m.matches_rules(&ticket, &Facts::default()).is_some()
+        };
+        assert!(fits("ko") && fits("ko-KR") && fits("KO_kr") && fits("ko "));
+        assert!(!fits("kok") && !fits("en"));
     }
 
     #[test]

@@ -189,7 +189,8 @@ impl Playbook {
     /// # Errors
     /// [`Unfit::NoValue`] for a placeholder without a value.
     pub fn reply(&self, language: &str, values: &Values<'_>) -> Result<String, Unfit> {
-        let primary = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let primary = language.trim().split(['-', '_']).next().unwrap_or_default();
+        let primary = primary.to_ascii_lowercase();
         let template = self.reply.get(&primary).or_else(|| self.reply.get("en"));
         template.map_or_else(|| Ok(String::new()), |template| template.fill(values))
     }

@@ -1,6 +1,7 @@
 //! From a playbook's file to a checked [`Playbook`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use toml::{Table, Value};
@@ -10,8 +11,10 @@ use super::lock::{Approval, digest};
 use super::problem::Found;
 use super::template::{Allowed, Template};
 use super::{
-    Delivery, Mode, Playbook, Problem, Undo, examples, matching, preconditions, slots, step,
+    Delivery, Mode, Playbook, Problem, Step, Unchanged, Undo, Verify, examples, matching,
+    preconditions, slots, step,
 };
+use crate::resolve::limits::LONGEST_RUN;
 
 /// Reads one file. `file` is its name, for problems.
 ///
@@ -82,6 +85,15 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
     }
     let verify = table.optional_table("verify", found);
     let verify = step::read_verify(verify, allowed, found);
+    let longest = longest(unchanged.as_ref(), &steps, verify.as_ref());
+    if longest > LONGEST_RUN {
+        let (may, has) = (longest.as_secs_f64(), LONGEST_RUN.as_secs());
+        let what = format!(
+            "may take {may} seconds, timeout_ms of [unchanged], [[steps]] and [verify] together with \
+             verify.within_seconds, but a playbook has {has}"
+        );
+        found.add("steps", what);
+    }
     let undo = undo(&mut table, allowed, found);
     let reply = reply(&mut table, Allowed { slots: &slots, reply: true }, found);
     let examples = examples::read(table.tables("examples", found), Some(&slots), found);
@@ -111,6 +123,15 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
         locked: None,
         reply,
     })
+}
+
+/// How long it may take to carry a playbook out, by its timeouts and the time of its check, the last
+/// request of which may begin at the end of that.
+fn longest(unchanged: Option<&Unchanged>, steps: &[Step], verify: Option<&Verify>) -> Duration {
+    let steps: Duration = steps.iter().map(|step| step.timeout).sum();
+    let unchanged = unchanged.map_or(Duration::ZERO, |unchanged| unchanged.step.timeout);
+    let verify = verify.map_or(Duration::ZERO, |verify| verify.within + verify.step.timeout);
+    unchanged + steps + verify
 }
 
 /// Whether two names mean one person, as far as can be told.

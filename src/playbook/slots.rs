@@ -166,7 +166,11 @@ impl Slot {
             return None;
         }
         match self.kind {
-            Kind::Integer => text.parse().ok().map(SlotValue::Integer),
+            // Bodies get a number: a text that no number is written as, such as 007, would be lost.
+            Kind::Integer => {
+                let number = text.parse().ok().filter(|n: &i64| n.to_string() == text);
+                number.map(SlotValue::Integer)
+            }
             Kind::Text | Kind::Email | Kind::Hostname => Some(SlotValue::Text(text)),
         }
     }

@@ -12,6 +12,7 @@ use super::template::{Allowed, Body, Unfit, Values, has_marks};
 use super::unmet::Unmet;
 use super::url_template::UrlTemplate;
 use super::view::TicketView;
+use crate::resolve::limits::LONGEST_RUN;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -246,7 +247,12 @@ pub(super) fn read_verify(
 ) -> Option<Verify> {
     let mut table = table?;
     let step = read(&mut table, Some("verify"), allowed, found);
-    let within = table.optional_whole("within_seconds", 1, 600, found).unwrap_or(30);
+    if step.as_ref().is_some_and(|step| !step.method.is_safe()) {
+        // It is asked again under one idempotency key, for which a runbook has one answer.
+        found.add(table.path("method"), "must be GET: it only asks whether the effect is there");
+    }
+    let longest = i64::try_from(LONGEST_RUN.as_secs()).unwrap_or(i64::MAX);
+    let within = table.optional_whole("within_seconds", 1, longest, found).unwrap_or(30);
     let every = table.optional_whole("every_seconds", 1, 60, found).unwrap_or(2);
     if every > within {
         found.add(table.path("every_seconds"), "must not be above within_seconds");

@@ -234,6 +234,59 @@ fn only_listed_hosts_may_be_called() {
 }
 
 #[test]
+fn a_host_is_the_same_however_it_is_written() {
+    let allows = |origin: &str, listed: &str| {
+        let text = GOOD
+            .replace("https://runbooks.example.com", origin)
+            .replace("credential = \"runbooks\"\n", "");
+        let library = library(&text, None).expect("a playbook");
+        library.forbidden(&[listed.to_owned()], &BTreeMap::new()).is_empty()
+    };
+    for (origin, listed) in [
+        ("https://runbooks.example", "runbooks.example"),
+        ("https://runbooks.example", "runbooks.example:443"),
+        ("https://runbooks.example", "Runbooks.Example"),
+        ("https://runbooks.example:8443", "runbooks.example:8443"),
+        ("http://runbooks.example", "http://runbooks.example:80"),
+        ("https://[::1]", "[0:0::1]"),
+    ] {
+        assert!(allows(origin, listed), "{origin} {listed}");
+    }
+    for (origin, listed) in [
+        ("http://runbooks.example", "runbooks.example:80"),
+        ("http://runbooks.example", "runbooks.example"),
+        ("https://runbooks.example:80", "http://runbooks.example:80"),
+        ("https://runbooks.example", "https://runbooks.example"),
+        ("https://runbooks.example", ""),
+    ] {
+        assert!(!allows(origin, listed), "{origin} {listed}");
+    }
+}
+
+#[test]
+fn a_check_only_asks_and_a_playbook_has_the_time_that_an_action_has() {
+    let checked = |method: &str, within: u32, timeout_ms: u32| {
+        let verify = format!(
+            "[verify]\nmethod = \"{method}\"\nurl = \"https://runbooks.example.com/state\"\n\
+             within_seconds = {within}\ntimeout_ms = {timeout_ms}\n\n[undo]"
+        );
+        let read = library(&GOOD.replace("[undo]", &verify), None);
+        read.map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    // The step has 10 seconds.
+    assert_eq!(checked("GET", 100, 10_000), Ok(()));
+    for (method, within, timeout_ms, says) in [
+        ("POST", 10, 1_000, "a.toml: verify.method: must be GET"),
+        ("GET", 600, 1_000, "verify.within_seconds: must be between 1 and 120, not 600"),
+        ("GET", 100, 11_000, "steps: may take 121 seconds"),
+    ] {
+        let found = checked(method, within, timeout_ms).expect_err(says);
+        assert!(found.contains(says), "{found}");
+        assert!(found.contains("have 1 problem:"), "one cause, one problem: {found}");
+    }
+}
+
+#[test]
 fn an_approval_is_of_one_content_and_ends() {
     let today = day("2026-11-24");
     let approval = |by: &str, until: &str| Approval { approver: by.to_owned(), until: day(until) };

@@ -37,7 +37,7 @@ pub struct Triage {
     playbooks: Option<Playbooks>,
 }
 
-/// Where a model and a policy do not fit each other.
+/// Where models, policy and playbooks do not fit each other.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     #[error("the model has no category head")]
@@ -50,6 +50,16 @@ pub enum Mismatch {
     UnknownThresholds(Vec<String>),
     #[error("the priority matrix does not know these labels of the model: {}", .0.join(", "))]
     UnknownLevels(Vec<String>),
+    #[error("playbook {playbook}: the known-request model has no request {}", .requests.join(", "))]
+    UnknownRequests { playbook: String, requests: Vec<String> },
+    #[error("playbook {playbook}: no category of the model fits {}", .categories.join(", "))]
+    PlaybookCategories { playbook: String, categories: Vec<String> },
+    #[error("playbook {playbook}: priorities_below: the matrix has no priority {priority}")]
+    UnknownPriority { playbook: String, priority: String },
+    #[error("playbook {0} can never act: it has no rules, and resolve.model names no model")]
+    NeverActs(String),
+    #[error("resolve.security_categories: no category of the model fits {}", .0.join(", "))]
+    SecurityCategories(Vec<String>),
 }
 
 impl Triage {
@@ -97,6 +107,14 @@ impl Triage {
 
     pub fn playbooks(&self) -> Option<&Playbooks> {
         self.playbooks.as_ref()
+    }
+
+    /// Every [`Mismatch`] between its playbooks and model and policy.
+    pub fn playbook_mismatches(&self) -> Vec<Mismatch> {
+        let categories = self.model.head(Target::Category).map_or(&[][..], |head| &head.labels);
+        let priorities = &self.policy.matrix.priorities;
+        let playbooks = self.playbooks.as_ref();
+        playbooks.map_or_else(Vec::new, |p| p.mismatches(categories, priorities))
     }
 
     pub fn model(&self) -> &Arc<Model> {

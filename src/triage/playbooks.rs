@@ -5,13 +5,16 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::Mismatch;
 use super::decision::{KnownRequest, RecognisedBy, Rounded};
 use super::model::Scratch;
 use super::policy::Pattern;
 use super::requests::{self, Doubt, Requests};
 use super::text::{Text, fields};
 use super::ticket::Ticket;
-use crate::playbook::{Facts, Known, Library, MatchedBy, Mode, Playbook, Standing, TicketView};
+use crate::playbook::{
+    Facts, Known, Library, MatchedBy, Mode, Playbook, Preconditions, Standing, TicketView,
+};
 use crate::resolve::guard::Guard;
 
 /// The owner's rules about tickets that no machine may touch.
@@ -50,12 +53,14 @@ impl Playbooks {
             let text = Text { subject: &ticket.subject, body: &ticket.body, fields: &fields };
             requests.known(scratch, &text)
         });
-        let known = judged.as_ref().and_then(proposed);
+        let proposed = judged.as_ref().and_then(proposed);
         let view = TicketView::new(ticket, &json);
         // How long it lies there is asked when it is acted on: there is no clock here.
         let created = json.get("created_at").and_then(Value::as_str);
         let facts = Facts { now: created.and_then(|at| at.parse().ok()), ..*facts };
-        let (playbook, by, other) = self.answering(&view, &facts, known.as_ref())?;
+        let sure = judged.as_ref().and_then(sure);
+        let (playbook, by, other) =
+            self.answering(&view, &facts, sure.as_ref(), proposed.as_ref())?;
         let doubt = match &by {
             MatchedBy::Request(_) => judged.as_ref().and_then(|j| doubt(j, playbook)),
             MatchedBy::Rule(_) => None,
@@ -73,7 +78,7 @@ impl Playbooks {
             (None, Err(missing)) => Some((Guard::MissingSlot, Some(missing.to_string()))),
             (None, Ok(_)) => self.held(playbook, &view, &facts),
         };
-        let known = known.filter(|_| matches!(by, MatchedBy::Request(_)));
+        let known = proposed.filter(|_| matches!(by, MatchedBy::Request(_)));
         Some(KnownRequest {
             playbook: &playbook.id,
             version: playbook.version,
@@ -90,21 +95,62 @@ impl Playbooks {
         })
     }
 
-    /// The playbook that takes the ticket, and another one that takes it too. One that only asks
-    /// for more confidence than there is takes it as well: people get it as a suggestion.
+    /// The playbook that takes the ticket, and another one that takes it too. Rules come before a
+    /// request that model or playbook is not sure of: that one is a suggestion to people.
     fn answering(
         &self,
         view: &TicketView<'_>,
         facts: &Facts<'_>,
-        known: Option<&Known>,
+        sure: Option<&Known>,
+        proposed: Option<&Known>,
     ) -> Option<(&Playbook, MatchedBy, Option<&Playbook>)> {
-        let sure = known.map(|k| Known { confidence: 1.0, margin: 1.0, ..k.clone() });
-        let mut taking = self
-            .library
-            .iter()
-            .filter_map(|p| p.matches(view, facts, sure.as_ref()).map(|by| (p, by)));
-        let (playbook, by) = taking.next()?;
-        Some((playbook, by, taking.next().map(|(other, _)| other)))
+        let mut taking =
+            self.library.iter().filter_map(|p| p.matches(view, facts, sure).map(|by| (p, by)));
+        if let Some((playbook, by)) = taking.next() {
+            return Some((playbook, by, taking.next().map(|(other, _)| other)));
+        }
+        let raised = Known { confidence: 1.0, margin: 1.0, ..proposed?.clone() };
+        let playbook = self.library.answering(&raised.request)?;
+        let by = playbook.matches(view, facts, Some(&raised))?;
+        Some((playbook, by, None))
+    }
+
+    /// What playbooks and hands-off rules name that is not there, and playbooks that cannot act.
+    pub fn mismatches(&self, categories: &[Arc<str>], priorities: &[Arc<str>]) -> Vec<Mismatch> {
+        let mut found = Vec::new();
+        for playbook in self.library.iter() {
+            let id = || playbook.id.clone();
+            let Preconditions { priorities_below, categories: more, .. } = &playbook.preconditions;
+            let asked = &playbook.matching.requests;
+            match &self.requests {
+                Some(requests) => {
+                    let has = |name: &String| requests.names().any(|known| **known == **name);
+                    let unknown: Vec<String> =
+                        asked.iter().filter(|name| !has(name)).cloned().collect();
+                    if !unknown.is_empty() {
+                        found.push(Mismatch::UnknownRequests { playbook: id(), requests: unknown });
+                    }
+                }
+                None if playbook.matching.rules.is_empty() => {
+                    found.push(Mismatch::NeverActs(id()));
+                }
+                None => {}
+            }
+            let unknown = fitting_none(playbook.matching.categories().chain(more), categories);
+            if !unknown.is_empty() {
+                found.push(Mismatch::PlaybookCategories { playbook: id(), categories: unknown });
+            }
+            let known = |name: &String| priorities.iter().any(|p| p.eq_ignore_ascii_case(name));
+            if let Some(priority) = priorities_below.as_ref().filter(|name| !known(name)) {
+                let priority = priority.clone();
+                found.push(Mismatch::UnknownPriority { playbook: id(), priority });
+            }
+        }
+        let unknown = fitting_none(&self.hands_off.security_categories, categories);
+        if !unknown.is_empty() {
+            found.push(Mismatch::SecurityCategories(unknown));
+        }
+        found
     }
 
     /// The first guard that holds, the weightiest first; what the playbook itself holds back comes
@@ -142,6 +188,11 @@ impl Playbooks {
     }
 }
 
+/// What the model is sure of; with this a playbook asks whether the ticket is its own.
+pub fn sure(judged: &requests::Known) -> Option<Known> {
+    proposed(judged).filter(|_| judged.doubt.is_none())
+}
+
 /// What the model proposes, if it is worth telling a person.
 fn proposed(judged: &requests::Known) -> Option<Known> {
     match judged.doubt {
@@ -162,6 +213,27 @@ fn doubt(judged: &requests::Known, playbook: &Playbook) -> Option<Guard> {
         None if judged.confidence < playbook.matching.min_confidence => Some(Guard::BelowFloor),
         None if judged.margin < playbook.matching.min_margin => Some(Guard::TooClose),
         None => None,
+    }
+}
+
+/// The patterns, as written, that fit none of the categories.
+fn fitting_none<'p>(
+    patterns: impl IntoIterator<Item = &'p Pattern>,
+    categories: &[Arc<str>],
+) -> Vec<String> {
+    let fits = |pattern: &Pattern| categories.iter().any(|label| pattern.matches(label));
+    let unknown = patterns.into_iter().filter(|pattern| !fits(pattern));
+    let mut unknown: Vec<String> = unknown.map(written).collect();
+    unknown.sort();
+    unknown.dedup();
+    unknown
+}
+
+fn written(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Any => String::from("*"),
+        Pattern::Below(prefix) => format!("{prefix}*"),
+        Pattern::Exact(label) => label.clone(),
     }
 }
 
