@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Counts;
 use super::data::{Data, Example};
 use super::evaluate::Evaluation;
 use super::head::Trained;
@@ -22,7 +23,7 @@ const PROBES: usize = 12;
 /// The bundle of some heads over one vocabulary, without metrics and probes.
 pub fn assemble(
     data: &Data,
-    parts: &split::Parts,
+    counts: Counts,
     heads: &[Trained],
     omitted: &[(Target, String)],
     too_small: &BTreeMap<Target, BTreeMap<String, u64>>,
@@ -36,7 +37,7 @@ pub fn assemble(
         })
     };
     Bundle {
-        manifest: manifest(data, parts, heads, omitted, too_small, recipe),
+        manifest: manifest(data, counts, heads, omitted, too_small, recipe),
         tokenizer: definition::write(&vocabulary.entries),
         scales: vocabulary.scales.clone(),
         weights: (0..vocabulary.entries.len()).flat_map(row).collect(),
@@ -49,7 +50,7 @@ pub fn assemble(
 
 fn manifest(
     data: &Data,
-    parts: &split::Parts,
+    counts: Counts,
     heads: &[Trained],
     omitted: &[(Target, String)],
     too_small: &BTreeMap<Target, BTreeMap<String, u64>>,
@@ -78,9 +79,9 @@ fn manifest(
             data_sha256: data.sha256.clone(),
             rows: data.rows,
             rejected: rejected.collect(),
-            fitted_on: parts.fit.len() as u64,
-            calibrated_on: parts.calibrate.len() as u64,
-            tested_on: parts.test.len() as u64,
+            fitted_on: counts.fitted_on,
+            calibrated_on: counts.calibrated_on,
+            tested_on: counts.tested_on,
             split: None,
             too_small: too_small.clone(),
             recipe: serde_json::to_value(recipe).unwrap_or_default(),

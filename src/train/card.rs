@@ -79,8 +79,8 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
     let _ = writeln!(
         out,
         "## What it was trained on\n\n\
-         {} rows (SHA-256 of the files `{}`): {} to fit, {} to calibrate, {} to test, \
-         split {}. Personal data and secrets were masked \
+         {} rows (SHA-256 of the files `{}`): {} to fit, {} of these held out while the model was \
+         chosen and calibrated, {} to test, split {}. Personal data and secrets were masked \
          before anything was counted. {} {features}.\n",
         t.rows,
         t.data_sha256,
@@ -122,15 +122,15 @@ fn numbers(out: &mut String, report: &TrainReport) {
     let unknown: u64 = category.iter().flat_map(|head| head.unknown_labels.values()).sum();
     let without = match unknown {
         0 => String::new(),
-        n => format!(" (but for {n} whose category was not learnt)"),
+        n => format!(" ({n} of them of categories that were not learnt, which count as wrong)"),
     };
     let _ = writeln!(
         out,
         "## How good it is\n\n\
          On the {} test tickets{without}, which neither fitting nor calibrating saw:\n\n\
-         | | accuracy | most frequent label | macro F1 | calibration error | above the threshold | of those right | coverage at 95 % precision |\n\
+         | | accuracy | most frequent label | macro F1 | calibration error | above the threshold | of those right | coverage at 95 % precision, with hindsight |\n\
          |---|---|---|---|---|---|---|---|",
-        report.tested_on
+        report.counts.tested_on
     );
     for h in &report.evaluation.heads {
         let level = if h.first_level { ", first level" } else { "" };
@@ -195,7 +195,8 @@ fn files(out: &mut String, manifest: &Manifest) {
          `weights` (entries by labels), `scales` (by entry) and `bias.*`. `probes.jsonl` holds \
          redacted test tickets that are judged each time the model is loaded: a model that no \
          longer gives these answers is refused. `split.csv` has the ids of the tickets that were \
-         held out to calibrate and to test; all others were fitted on.{}",
+         held out to test and, where some tickets alone did that, to calibrate (these were fitted \
+         on afterwards).{}",
         refit(manifest)
     );
 }

@@ -277,11 +277,8 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     let label = Arc::from(recipe.labels.aliases.get(&category).unwrap_or(&category).as_str());
     let subject = redact(subject).0.into_owned();
     let body = redact(body).0.into_owned();
-    let language = match text(&columns.language).get(..2) {
-        Some("ko") => Language::Ko,
-        Some("en") => Language::En,
-        _ => language(&format!("{subject}\n{body}")),
-    };
+    // As the model tells it, whatever the desk noted: its confidence is calibrated by this.
+    let language = language(&format!("{subject}\n{body}"));
     let other = |target| {
         let label = get(recipe.column(target)?)?;
         Some(label.trim()).filter(|l| !l.is_empty()).map(Arc::from)

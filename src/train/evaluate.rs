@@ -36,9 +36,9 @@ pub struct HeadEvaluation {
     pub target: Target,
     /// The labels' parts before the `/` only; the probabilities of those alike are added up.
     pub first_level: bool,
-    /// Tickets with a label that the model knows; all numbers are over these.
+    /// Tickets with a label; all numbers are over these, but for the two scores of probabilities.
     pub tickets: u64,
-    /// Labels that the model does not know, with their tickets.
+    /// Labels that the model does not know, with their tickets: it cannot be right about them.
     pub unknown_labels: BTreeMap<String, u64>,
     pub accuracy: f64,
     /// What always saying these tickets' most frequent label would reach.
@@ -47,9 +47,10 @@ pub struct HeadEvaluation {
     pub macro_f1: f64,
     /// Expected calibration error over `bins`.
     pub calibration_error: f64,
-    /// Mean of `-ln p(truth)`.
+    /// Mean of `-ln p(truth)`, over the tickets whose label the model knows.
     pub log_loss: f64,
-    /// Mean of the squared differences between probabilities and truth, summed over labels.
+    /// Mean of the squared differences between probabilities and truth, summed over labels; over the same
+    /// tickets.
     pub brier: f64,
     /// Share of tickets that may be decided alone at a precision, with the threshold chosen on
     /// these very tickets.

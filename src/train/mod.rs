@@ -43,7 +43,7 @@ use data::{Data, Example, Rejection};
 use documents::Documents;
 use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
 use head::{Choice, Corpus, Trained};
-use recipe::{Purpose, Recipe, RecipeError};
+use recipe::{Features, Purpose, Recipe, RecipeError};
 use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
@@ -137,6 +137,17 @@ impl Step {
     }
 }
 
+/// Tickets by what they were good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// That the model was fitted on when its numbers were taken.
+    pub fitted_on: u64,
+    /// Those of them that were held out, at once or in turns, while it was chosen and calibrated.
+    pub calibrated_on: u64,
+    /// That it had not seen, and of which its numbers are.
+    pub tested_on: u64,
+}
+
 /// What came out of a training run beside the bundle.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrainReport {
@@ -145,9 +156,8 @@ pub struct TrainReport {
     /// Of all tickets, before they were split.
     pub audit: Audit,
     pub split: split::Summary,
-    pub fitted_on: u64,
-    pub calibrated_on: u64,
-    pub tested_on: u64,
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Words, n-grams, pairs and values of fields.
     pub features: usize,
     /// Labels with too few tickets to learn, with their tickets. Those tickets were not used.
@@ -191,7 +201,7 @@ pub fn train(
     progress(Progress { step: Step::Audit, done: 0, total: Some(2) });
     let duplicates = audit::duplicates::find(&data.examples);
     progress(Progress { step: Step::Audit, done: 1, total: Some(2) });
-    let split::Split { parts, summary } =
+    let split::Split { parts, mut summary } =
         split::split(&data.examples, &duplicates.groups, &recipe.split)?;
     let groups = duplicates.groups.clone();
     let audit = audit(&data, duplicates, recipe.fit.min_tickets);
@@ -217,10 +227,20 @@ pub fn train(
     let mut development = [parts.fit.clone(), parts.calibrate.clone()].concat();
     development.sort_unstable();
     step(Step::Vocabulary, 0, 1);
-    let (vocabulary, corpus) = corpus(&data, &texts, &development, recipe);
+    let labels = audit.labels.iter().filter(|size| size.tickets >= recipe.fit.min_tickets).count();
+    let features = Features {
+        size: vocabulary::size_for(labels, recipe.features.size),
+        ..recipe.features.clone()
+    };
+    let (vocabulary, corpus) = corpus(&data, &texts, &development, &features);
     step(Step::Vocabulary, 1, 1);
 
     let rounds = rounds(&development, &parts, &data.examples, &groups, recipe.split.seed);
+    let in_turns = rounds.len() > 1;
+    if in_turns {
+        // What stands before the test has no part of its own that calibrates.
+        summary.calibrate_from = None;
+    }
     let mut choices = Vec::new();
     let mut omitted = Vec::new();
     let mut too_small = BTreeMap::new();
@@ -242,6 +262,8 @@ pub fn train(
     }
     step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
     let mut warnings = warnings::of_heads(&choices);
+    warnings.extend(warnings::absent(&data));
+    warnings.extend(warnings::cut(&vocabulary, &features, &recipe.features, labels));
     warnings.extend(warnings::unread(recipe, &vocabulary));
     warnings.extend(warnings::unreadable_dates(&data, &summary));
     let category = choices.iter().find(|choice| choice.target == Target::Category);
@@ -250,9 +272,14 @@ pub fn train(
     let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
     let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
     let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());
+    let counts = Counts {
+        fitted_on: development.len() as u64,
+        calibrated_on: category.map_or(0, |c| c.held_out.len() as u64),
+        tested_on: parts.test.len() as u64,
+    };
     let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
     step(Step::Evaluate, 0, 1);
-    let mut bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
+    let mut bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
     let model = bundle.model_without_probes()?;
     let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
     let predictions = predict(&model, &test, || ());
@@ -261,18 +288,19 @@ pub fn train(
     if recipe.split.refit {
         drop((corpus, model));
         let all: Vec<usize> = (0..data.examples.len()).collect();
-        let (again, corpus) = self::corpus(&data, &texts, &all, recipe);
+        let (again, corpus) = self::corpus(&data, &texts, &all, &features);
         drop(texts);
         let from = again.places_in(&vocabulary);
         let vocabulary = again;
         let heads: Vec<Trained> =
             heads.into_iter().map(|head| head.again(&corpus, &from)).collect();
-        bundle = assemble(&data, &parts, &heads, &omitted, &too_small, &vocabulary, recipe);
+        bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
     }
     bundle.manifest.metrics = metrics(&evaluation);
     bundle.manifest.training.split = Some(split_facts(&summary));
     let ids = |part: &[usize]| part.iter().map(|i| data.examples[*i].id.clone()).collect();
-    bundle.held_out = HeldOut { calibrate: ids(&parts.calibrate), test: ids(&parts.test) };
+    let calibrate = if in_turns { Vec::new() } else { ids(&parts.calibrate) };
+    bundle.held_out = HeldOut { calibrate, test: ids(&parts.test) };
     let model = bundle.model_without_probes()?;
     bundle.probes = probes(&model, &test);
     let report = TrainReport {
@@ -280,9 +308,7 @@ pub fn train(
         rejected: data.rejected.clone(),
         audit,
         split: summary,
-        fitted_on: parts.fit.len() as u64,
-        calibrated_on: parts.calibrate.len() as u64,
-        tested_on: parts.test.len() as u64,
+        counts,
         features: model.lexicon().len() - 1,
         too_small,
         omitted,
@@ -304,10 +330,10 @@ fn corpus<'a>(
     data: &'a Data,
     texts: &Texts,
     of: &'a [usize],
-    recipe: &Recipe,
+    features: &Features,
 ) -> (Vocabulary, Corpus<'a>) {
-    let vocabulary = vocabulary::learn(texts, of, &recipe.features);
-    let documents = Documents::new(texts, of, &vocabulary, recipe.features.subject_weight);
+    let vocabulary = vocabulary::learn(texts, of, features);
+    let documents = Documents::new(texts, of, &vocabulary, features.subject_weight);
     (vocabulary, Corpus { examples: &data.examples, of: of.into(), documents })
 }
 

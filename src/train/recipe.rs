@@ -65,7 +65,6 @@ pub struct Columns {
     pub priority: Option<String>,
     pub impact: Option<String>,
     pub urgency: Option<String>,
-    pub language: Option<String>,
     pub created_at: Option<String>,
 }
 
@@ -180,7 +179,6 @@ impl Default for Columns {
             priority: named("priority"),
             impact: named("impact"),
             urgency: named("urgency"),
-            language: named("language"),
             created_at: named("created_at"),
         }
     }
@@ -189,19 +187,9 @@ impl Default for Columns {
 impl Columns {
     /// Every column that is named, each once.
     pub(super) fn names(&self) -> Vec<&str> {
-        let Self {
-            id,
-            subject,
-            body,
-            category,
-            other,
-            priority,
-            impact,
-            urgency,
-            language,
-            created_at,
-        } = self;
-        let single = [id, subject, body, other, priority, impact, urgency, language, created_at];
+        let Self { id, subject, body, category, other, priority, impact, urgency, created_at } =
+            self;
+        let single = [id, subject, body, other, priority, impact, urgency, created_at];
         let mut names: Vec<&str> =
             single.into_iter().flatten().chain(category).map(|c| &**c).collect();
         names.sort_unstable();

@@ -36,8 +36,9 @@ pub fn report(r: &TrainReport) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{} rows read; fitted on {}, calibrated on {}, tested on {}; {} words, n-grams and pairs",
-        r.rows, r.fitted_on, r.calibrated_on, r.tested_on, r.features
+        "{} rows read; fitted on {}, {} of them held out to choose and calibrate, tested on {}; {} words, \
+         n-grams and pairs",
+        r.rows, r.counts.fitted_on, r.counts.calibrated_on, r.counts.tested_on, r.features
     );
     for (why, n) in &r.rejected {
         let _ = writeln!(out, "  {n} rows not used: {}", why.as_str());
@@ -129,7 +130,7 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
         line(
             out,
             "labels not in the model",
-            format!("{} with {n} tickets", h.unknown_labels.len()),
+            format!("{} with {n} tickets, which count as wrong", h.unknown_labels.len()),
         );
     }
     labels(out, h);

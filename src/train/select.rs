@@ -28,7 +28,7 @@ const ASKED: usize = 4_000;
 const STEP: usize = 2;
 const STEPS: usize = 3;
 /// Not worth a step of its own.
-const FEW: usize = 500;
+const FEW: usize = 100;
 
 /// A head's kind of model, and what it said of tickets that it was not fitted on.
 pub struct Selected {

@@ -57,7 +57,8 @@ pub struct Summary {
     /// Time or random.
     pub by: By,
     pub seed: u64,
-    /// By time: the first moment of the calibration tickets, RFC 3339 in UTC.
+    /// By time: the first moment of the calibration tickets, RFC 3339 in UTC; none where all before
+    /// the test are held out in turns.
     pub calibrate_from: Option<String>,
     /// By time: the first moment of the test tickets.
     pub test_from: Option<String>,
@@ -76,6 +77,12 @@ impl fmt::Display for Summary {
         match (&self.calibrate_from, &self.test_from) {
             (Some(calibrate), Some(test)) => {
                 write!(f, "by time: calibrated on tickets from {calibrate}, tested from {test}")?;
+            }
+            (None, Some(test)) => {
+                write!(
+                    f,
+                    "by time: tested on tickets from {test}, calibrated on all before in turns"
+                )?;
             }
             _ => write!(f, "at random, seed {}, label by label", self.seed)?,
         }

@@ -25,6 +25,18 @@ pub struct Vocabulary {
     pub field_ids: Vec<u32>,
 }
 
+/// Weights that a head is fitted with at most. The optimiser holds some twenty numbers of four bytes for
+/// each: 4 GiB.
+const MAX_WEIGHTS: usize = 50_000_000;
+
+/// A vocabulary is not cut below this.
+const MIN_SIZE: usize = 10_000;
+
+/// The largest vocabulary for so many labels, at most what was asked for.
+pub fn size_for(labels: usize, asked: usize) -> usize {
+    asked.min((MAX_WEIGHTS / labels.max(1)).max(MIN_SIZE))
+}
+
 /// Chooses the vocabulary from the tickets `of` the texts. The same tickets, in whatever order,
 /// give the same vocabulary.
 pub fn learn(texts: &Texts, of: &[usize], settings: &recipe::Features) -> Vocabulary {
@@ -246,6 +258,14 @@ mod tests {
             created_at: None,
         };
         Texts::read(&bodies.iter().map(example).collect::<Vec<_>>(), || {})
+    }
+
+    #[test]
+    fn many_labels_leave_fewer_features() {
+        assert_eq!(size_for(40, 300_000), 300_000);
+        assert_eq!(size_for(1_000, 300_000), 50_000);
+        assert_eq!(size_for(20_000, 300_000), 10_000);
+        assert_eq!((size_for(20_000, 500), size_for(0, 500)), (500, 500));
     }
 
     #[test]

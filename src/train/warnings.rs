@@ -6,7 +6,7 @@ use super::audit::Audit;
 use super::calibrate::NEVER;
 use super::data::Data;
 use super::head::Choice;
-use super::recipe::{By, Field, Recipe};
+use super::recipe::{By, Features, Field, Recipe};
 use super::split::Summary;
 use super::vocabulary::Vocabulary;
 use crate::triage::text::fields;
@@ -25,6 +25,30 @@ pub(super) fn unreadable_dates(data: &Data, summary: &Summary) -> Option<String>
             data.examples.len()
         )
     })
+}
+
+/// A vocabulary that is smaller than the recipe allows, as labels are many.
+pub(super) fn cut(
+    vocabulary: &Vocabulary,
+    given: &Features,
+    wanted: &Features,
+    labels: usize,
+) -> Option<String> {
+    // Each kind of entry has its share, which the others do not take.
+    let cut = given.size < wanted.size && vocabulary.entries.len() > given.size / 2;
+    cut.then(|| {
+        format!(
+            "with {labels} categories the vocabulary is limited to {} words, n-grams and pairs, so \
+             that training fits into memory",
+            given.size
+        )
+    })
+}
+
+/// Columns that somebody asked for and that no ticket has.
+pub(super) fn absent(data: &Data) -> Vec<String> {
+    let says = |column: &String| format!("no row has the column {column}, which the recipe names");
+    data.absent.iter().map(says).collect()
 }
 
 /// Categories with enough tickets in all that are not learnt, as too few of them may be learnt from.

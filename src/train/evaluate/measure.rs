@@ -1,6 +1,7 @@
 //! The numbers of one head from its predictions.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
@@ -27,18 +28,24 @@ const FEW: u64 = 20;
 
 /// Measures one head; `first_level` is only noted.
 pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluation {
-    let HeadPredictions { target, labels, thresholds, tickets, unknown_labels } = head;
+    let HeadPredictions { target, labels, thresholds, tickets, unknown } = head;
     let n = tickets.len();
     let mut confusion = vec![vec![0u64; labels.len()]; labels.len()];
+    let mut unknown_labels: BTreeMap<String, u64> = BTreeMap::new();
     for ticket in tickets {
-        confusion[ticket.truth][ticket.best] += 1;
+        match ticket.truth.checked_sub(labels.len()) {
+            None => confusion[ticket.truth][ticket.best] += 1,
+            Some(i) => *unknown_labels.entry(unknown[i].to_string()).or_default() += 1,
+        }
     }
     let scores = label_scores(labels, thresholds, &confusion, tickets);
     let right = tickets.iter().filter(|a| a.is_right()).count();
     let decided: u64 = scores.iter().map(|s| s.decided).sum();
     let decided_right: u64 = scores.iter().map(|s| s.decided_right).sum();
-    let mean =
-        |value: fn(&Predicted) -> f64| tickets.iter().map(value).sum::<f64>() / n.max(1) as f64;
+    let known = || tickets.iter().filter(|t| t.truth < labels.len());
+    let mean = |value: fn(&Predicted) -> f64| {
+        known().map(value).sum::<f64>() / known().count().max(1) as f64
+    };
     let with_support: Vec<&LabelScores> = scores.iter().filter(|s| s.support > 0).collect();
     let pairs = pairs(tickets.iter());
     let (bins, calibration_error) = reliability(&pairs);
@@ -51,10 +58,11 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
         target: *target,
         first_level,
         tickets: n as u64,
-        unknown_labels: unknown_labels.clone(),
+        unknown_labels,
         accuracy: share(right, n),
         majority: share(scores.iter().map(|s| s.support).max().unwrap_or(0), n as u64),
-        macro_f1: with_support.iter().map(|s| s.f1).sum::<f64>() / with_support.len().max(1) as f64,
+        macro_f1: with_support.iter().map(|s| s.f1).sum::<f64>()
+            / (with_support.len() + unknown.len()).max(1) as f64,
         calibration_error,
         log_loss: mean(|a| -a.probabilities[a.truth].max(LEAST).ln()),
         brier: mean(|a| {
@@ -84,15 +92,19 @@ fn label_scores(
     confusion: &[Vec<u64>],
     tickets: &[Predicted],
 ) -> Vec<LabelScores> {
+    let mut answers = vec![0u64; labels.len()];
     let mut decided = vec![(0u64, 0u64); labels.len()];
-    for ticket in tickets.iter().filter(|t| t.decided) {
-        decided[ticket.best].0 += 1;
-        decided[ticket.best].1 += u64::from(ticket.is_right());
+    for ticket in tickets {
+        answers[ticket.best] += 1;
+        if ticket.decided {
+            decided[ticket.best].0 += 1;
+            decided[ticket.best].1 += u64::from(ticket.is_right());
+        }
     }
     let of = |(i, label): (usize, &Arc<str>)| {
         let right = confusion[i][i];
         let support: u64 = confusion[i].iter().sum();
-        let answered: u64 = confusion.iter().map(|row| row[i]).sum();
+        let answered = answers[i];
         let mut scores = LabelScores {
             label: label.to_string(),
             support,

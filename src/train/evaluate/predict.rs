@@ -1,6 +1,5 @@
 //! What a model says about labelled tickets, beside what is true.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::measure::measure;
@@ -15,7 +14,7 @@ use crate::triage::text::language::Language;
 pub struct Predicted {
     /// The ticket's place in the data.
     pub ticket: usize,
-    /// Index of the true label.
+    /// Index of the true label; from the number of labels on, of one that the head does not know.
     pub truth: usize,
     /// For each label, from 0 to 1; they sum to 1.
     pub probabilities: Vec<f64>,
@@ -37,8 +36,7 @@ impl Predicted {
     }
 }
 
-/// What one head says about all tickets with a label that it knows. Indexes of labels in
-/// `tickets` are below the number of `labels`.
+/// What one head says about all tickets with a label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadPredictions {
     pub target: Target,
@@ -46,8 +44,8 @@ pub struct HeadPredictions {
     /// The model's own, by label; empty where labels were folded together.
     pub thresholds: Vec<f64>,
     pub tickets: Vec<Predicted>,
-    /// Labels that the head does not know, with their tickets.
-    pub unknown_labels: BTreeMap<String, u64>,
+    /// Labels that the head does not know: no answer of it is right where they are the truth.
+    pub unknown: Vec<Arc<str>>,
 }
 
 /// What a model says about labelled tickets; or what several models say, each about tickets that
@@ -72,7 +70,7 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
             labels: head.labels.clone(),
             thresholds: head.thresholds.clone(),
             tickets: vec![],
-            unknown_labels: BTreeMap::new(),
+            unknown: vec![],
         })
     };
     let mut heads = Target::ALL.map(empty);
@@ -84,26 +82,34 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
             let target = found.target;
             let parts = (model.head(target), judgement.head(target), example.label(target));
             let (Some(head), Some(judged), Some(label)) = parts else { continue };
-            match head.labels.binary_search_by(|l| l.as_ref().cmp(label)) {
-                Ok(truth) => found.tickets.push(Predicted {
-                    ticket,
-                    truth,
-                    probabilities: judged.probabilities.clone(),
-                    best: judged.best,
-                    decided: judged.confidence() >= head.thresholds[judged.best],
-                    language: example.language,
-                }),
-                Err(_) => *found.unknown_labels.entry(label.to_owned()).or_default() += 1,
-            }
+            let truth = match head.labels.binary_search_by(|l| l.as_ref().cmp(label)) {
+                Ok(truth) => truth,
+                Err(_) => head.labels.len() + place_of(label, &mut found.unknown),
+            };
+            found.tickets.push(Predicted {
+                ticket,
+                truth,
+                probabilities: judged.probabilities.clone(),
+                best: judged.best,
+                decided: judged.confidence() >= head.thresholds[judged.best],
+                language: example.language,
+            });
         }
         each();
     }
-    let judged = |h: &HeadPredictions| !h.tickets.is_empty() || !h.unknown_labels.is_empty();
     Predictions {
         tickets: examples.len() as u64,
         unknown_words: if words == 0 { 0.0 } else { unknown as f64 / words as f64 },
-        heads: heads.into_iter().flatten().filter(judged).collect(),
+        heads: heads.into_iter().flatten().filter(|h| !h.tickets.is_empty()).collect(),
     }
+}
+
+/// Where a label is in a list; at its end, if it was not there.
+fn place_of(label: &str, list: &mut Vec<Arc<str>>) -> usize {
+    list.iter().position(|known| **known == *label).unwrap_or_else(|| {
+        list.push(Arc::from(label));
+        list.len() - 1
+    })
 }
 
 impl Predictions {
@@ -140,8 +146,13 @@ impl HeadPredictions {
             labels: choice.labels.clone(),
             thresholds: choice.thresholds.clone(),
             tickets: choice.held_out.iter().map(predicted).collect(),
-            unknown_labels: BTreeMap::new(),
+            unknown: vec![],
         }
+    }
+
+    /// The label with this index.
+    pub fn label(&self, index: usize) -> Option<&Arc<str>> {
+        self.labels.get(index).or_else(|| self.unknown.get(index.checked_sub(self.labels.len())?))
     }
 
     /// The head's numbers, labels as they are.
@@ -165,8 +176,15 @@ impl HeadPredictions {
         if parents.len() == self.labels.len() || parents.len() < 2 {
             return None;
         }
-        let place: Vec<usize> =
+        let mut place: Vec<usize> =
             parent_of.iter().map(|p| parents.binary_search(p).unwrap_or_default()).collect();
+        // A label that is not known may belong to a first level that is.
+        let mut unknown = Vec::new();
+        place.extend(self.unknown.iter().map(|label| {
+            let parent: Arc<str> = first(label);
+            let known = parents.binary_search(&parent);
+            known.unwrap_or_else(|_| parents.len() + place_of(&parent, &mut unknown))
+        }));
         let merge = |ticket: &Predicted| {
             let mut probabilities = vec![0.0; parents.len()];
             for (p, parent) in ticket.probabilities.iter().zip(&place) {
@@ -182,7 +200,7 @@ impl HeadPredictions {
             tickets: self.tickets.iter().map(merge).collect(),
             labels: parents,
             thresholds: Vec::new(),
-            unknown_labels: self.unknown_labels.clone(),
+            unknown,
         })
     }
 }

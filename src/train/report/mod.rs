@@ -16,6 +16,7 @@ use super::audit::render::findings;
 use super::data::{Data, Example};
 use super::evaluate::{Evaluation, HeadEvaluation, HeadPredictions, Predicted, Predictions};
 use crate::bundle::Manifest;
+use crate::files;
 use crate::page::counted;
 use crate::triage::model::{Model, Target};
 use crate::triage::text::language::Language;
@@ -111,13 +112,19 @@ impl Report {
         notes.extend(
             run.omitted.iter().map(|(target, why)| format!("The {target} is not told: {why}.")),
         );
+        let again = facts.recipe["split"]["refit"].as_bool() == Some(true);
+        let written = if again { "all of them" } else { "the same tickets" };
         let mut table = vec![
             Fact::new("Version", &manifest.version),
             Fact::new("Model", id),
             Fact::new("Rows read", facts.rows.to_string()),
-            Fact::new("Fitted on", counted(facts.fitted_on, "ticket", "tickets")),
-            Fact::new("Calibrated on", counted(facts.calibrated_on, "ticket", "tickets")),
+            Fact::new("Measured model fitted on", counted(facts.fitted_on, "ticket", "tickets")),
+            Fact::new(
+                "Of these held out to choose and calibrate",
+                counted(facts.calibrated_on, "ticket", "tickets"),
+            ),
             Fact::new("Tested on", counted(facts.tested_on, "ticket", "tickets")),
+            Fact::new("Written model fitted on", written),
         ];
         for head in &manifest.heads {
             let name = format!("Labels of the {}", head.target);
@@ -177,9 +184,9 @@ impl Report {
     /// When they cannot be written.
     pub fn write(&self, dir: &Path) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
-        fs::write(dir.join("report.html"), self.html())?;
-        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(self)?)?;
-        fs::write(dir.join(SUSPECTS), to_csv(&self.suspects)?)
+        files::replace(&dir.join("report.html"), self.html().as_bytes())?;
+        files::replace(&dir.join("report.json"), &serde_json::to_vec_pretty(self)?)?;
+        files::replace(&dir.join(SUSPECTS), &to_csv(&self.suspects)?)
     }
 }
 
@@ -192,7 +199,7 @@ pub fn mistakes(head: &HeadPredictions, examples: &[Example]) -> Vec<Mistake> {
     let mut wrong: Vec<&Predicted> = head.tickets.iter().filter(|t| !t.is_right()).collect();
     // The sort keeps the data's order among equals.
     wrong.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()));
-    let label = |i: usize| head.labels.get(i).map(ToString::to_string).unwrap_or_default();
+    let label = |i: usize| head.label(i).map(ToString::to_string).unwrap_or_default();
     let show = |ticket: &Predicted| {
         let example = examples.get(ticket.ticket)?;
         Some(Mistake {

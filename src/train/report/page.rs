@@ -46,7 +46,6 @@ pub(super) fn page(report: &Report) -> String {
 
 fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
     let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
-    let at = head.coverage_at_wanted().map_or(0.0, |c| c.coverage);
     html! {
         div.lead {
             @for sentence in words::headline(head, report.unseen) { p { (sentence) } }
@@ -55,11 +54,12 @@ fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
         div.tiles {
             (tile(exact(head.accuracy), "of answers are right"))
             (tile(exact(head.majority), "would be, always saying the most frequent label"))
-            (tile(exact(at), "of tickets can be decided alone at 95 % right"))
+            (tile(exact(head.coverage), "of tickets it decides alone"))
+            (tile(exact(head.precision), "of those are right"))
             (tile(exact(head.macro_f1), "macro F1: every label counts the same"))
             (tile(exact(report.evaluation.unknown_words), "of words are unknown to it"))
         }
-        p { (words::calibration(head)) " " (words::own_thresholds(head)) }
+        p { (words::calibration(head)) }
         @if !report.unseen {
             p.soft {
                 "If the model was trained on these very tickets, all numbers are too good: measure on others."
@@ -86,7 +86,7 @@ fn section(head: &HeadEvaluation) -> Markup {
             h3 { "Labels that the model does not know" }
             p {
                 @let list: Vec<String> = head.unknown_labels.iter().map(|(l, n)| format!("{l} ({n})")).collect();
-                (list.join(", ")) ". Their tickets are not in the numbers."
+                (list.join(", ")) ". Whatever it says of their tickets counts as wrong."
             }
         }
     }
@@ -121,7 +121,7 @@ fn numbers(head: &HeadEvaluation) -> Markup {
                     )))
                     @for c in &head.coverage_at {
                         @let at = c.threshold.map_or("never".to_owned(), |t| format!("from a confidence of {}", exact(t)));
-                        (row(&format!("Alone with {} right", percent(c.precision)), format!(
+                        (row(&format!("Alone with {} right, with hindsight", percent(c.precision)), format!(
                             "{} of tickets, {at}", exact(c.coverage)
                         )))
                     }
@@ -208,7 +208,7 @@ fn languages(head: &HeadEvaluation) -> Markup {
                 thead {
                     tr {
                         th.text { "Language" } th { "Tickets" } th { "Right" } th { "Calibration error" }
-                        th { "Alone with " (percent(WANTED)) " right" }
+                        th { "Alone with " (percent(WANTED)) " right, with hindsight" }
                     }
                 }
                 tbody {

@@ -27,9 +27,8 @@ fn predictions() -> Predictions {
         predicted(3, 2, [0.35, 0.25, 0.4], Language::Ko),
     ];
     let labels = ["A/x", "A/y", "B"].map(Arc::from).to_vec();
-    let unknown_labels = BTreeMap::from([("C".to_owned(), 2)]);
     let (target, thresholds) = (Target::Category, vec![0.7, 0.7, 1.01]);
-    let head = HeadPredictions { target, labels, thresholds, tickets, unknown_labels };
+    let head = HeadPredictions { target, labels, thresholds, tickets, unknown: vec![] };
     Predictions { tickets: 6, unknown_words: 0.1, heads: vec![head] }
 }
 
@@ -91,7 +90,7 @@ fn every_part_is_there() {
     let html = report("x").html();
     for part in [
         "On 4 tickets it had not seen, the model was right on 75\u{a0}%.",
-        "at least 80\u{a0}% sure, it does so for 50\u{a0}% of tickets and is right on 95\u{a0}% of those.",
+        "it decides 50\u{a0}% of these tickets alone and is right on 100\u{a0}% of those (on at least ",
         "Category, first level",
         "Can its confidence be believed?",
         "How much can it decide alone?",

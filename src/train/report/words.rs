@@ -2,7 +2,8 @@
 
 use super::LearningPoint;
 use crate::page::{count, counted, percent};
-use crate::train::evaluate::{HeadEvaluation, Use, WANTED};
+use crate::train::evaluate::{HeadEvaluation, LabelScores, Use};
+use crate::train::wilson::{ONE_SIDED_95, wilson_lower};
 
 /// Gains of accuracy for twice the tickets: from the first on it is much, below the second it is
 /// nothing to speak of.
@@ -33,18 +34,7 @@ pub(super) fn headline(head: &HeadEvaluation, unseen: bool) -> Vec<String> {
         counted(head.tickets, "ticket", "tickets"),
         percent(head.accuracy)
     )];
-    let wanted = percent(WANTED);
-    sentences.push(match head.coverage_at_wanted().map(|c| (c.threshold, c.coverage)) {
-        Some((Some(threshold), coverage)) => format!(
-            "If it decides alone only where it is at least {} sure, it does so for {} of tickets \
-             and is right on {wanted} of those.",
-            percent(threshold),
-            percent(coverage)
-        ),
-        _ => format!(
-            "However sure it is, it is not right on {wanted}: it should propose and people decide."
-        ),
-    });
+    sentences.push(own_thresholds(head));
     let gain = head.accuracy - head.majority;
     if gain < 0.05 {
         sentences.push(format!(
@@ -74,16 +64,21 @@ pub(super) fn calibration(head: &HeadEvaluation) -> String {
     format!("Confidence and truth are {points} percentage points apart on average: {verdict}.")
 }
 
-/// What its own thresholds do.
-pub(super) fn own_thresholds(head: &HeadEvaluation) -> String {
-    if head.coverage == 0.0 {
-        return "With the thresholds that are stored in it, it decides nothing alone.".to_owned();
+/// What its own thresholds do, which other tickets chose; no other promise survives new tickets.
+fn own_thresholds(head: &HeadEvaluation) -> String {
+    let sum = |of: fn(&LabelScores) -> u64| head.labels.iter().map(of).sum::<u64>();
+    let (decided, right) = (sum(|l| l.decided), sum(|l| l.decided_right));
+    if decided == 0 {
+        return "With the thresholds that are stored in it, it decides nothing alone: it proposes, \
+                people decide."
+            .to_owned();
     }
     format!(
         "With the thresholds that are stored in it, it decides {} of these tickets alone and is \
-         right on {} of those.",
+         right on {} of those (on at least {}, with 95 % certainty).",
         percent(head.coverage),
-        percent(head.precision)
+        percent(head.precision),
+        percent(wilson_lower(right, decided, ONE_SIDED_95))
     )
 }
 

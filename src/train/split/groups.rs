@@ -34,7 +34,7 @@ pub(super) fn groups<'a>(examples: &'a [Example], ids: &[u32], seed: u64) -> Vec
         }
         let most = labels.iter().rev().max_by_key(|(_, n)| **n);
         Group {
-            key: each().map(|e| key(e, seed)).min().unwrap_or_default(),
+            key: fair(each().map(|e| key(e, seed)).min().unwrap_or_default()),
             label: most.map(|(label, _)| *label).unwrap_or_default(),
             oldest: each().filter_map(|e| e.created_at).min(),
             members,
@@ -43,6 +43,12 @@ pub(super) fn groups<'a>(examples: &'a [Example], ids: &[u32], seed: u64) -> Vec
     let mut groups: Vec<Group<'a>> = by_id.into_values().map(group).collect();
     groups.sort_unstable_by_key(|group| group.key);
     groups
+}
+
+/// The least of many keys is smaller than that of one; hashed again, groups of any size have the same
+/// chance to come first.
+fn fair(least: [u8; 32]) -> [u8; 32] {
+    Sha256::digest(least).into()
 }
 
 fn key(example: &Example, seed: u64) -> [u8; 32] {

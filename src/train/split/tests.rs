@@ -42,6 +42,20 @@ fn at_random_parts_are_stratified_and_keep_groups() {
 }
 
 #[test]
+fn groups_are_tested_no_more_often_than_single_tickets() {
+    // A third of the tickets stand in groups of ten.
+    let examples: Vec<Example> = (0..1_500).map(|i| example(i, "A", None)).collect();
+    let ids: Vec<u32> = (0..1_500).map(|i| if i < 1_000 { i } else { 1_000 + i / 10 }).collect();
+    let grouped = |seed| {
+        let settings = recipe::Split { seed, ..by(By::Random) };
+        let test = split(&examples, &ids, &settings).unwrap().parts.test;
+        test.iter().filter(|i| **i >= 1_000).count() as f64 / test.len() as f64
+    };
+    let share = (0..20).map(grouped).sum::<f64>() / 20.0;
+    assert!((0.25..0.42).contains(&share), "{share}");
+}
+
+#[test]
 fn by_time_the_newest_are_tested() {
     // One ticket an hour, the newest first in the file.
     let examples: Vec<Example> =

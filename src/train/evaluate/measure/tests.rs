@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -20,7 +18,7 @@ fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
         labels,
         thresholds: vec![0.7; 3],
         tickets,
-        unknown_labels: BTreeMap::new(),
+        unknown: vec![],
     }
 }
 
@@ -59,6 +57,25 @@ fn numbers_by_hand() {
     assert_eq!(curve, [(0.8, 0.5, 1.0), (0.6, 0.75, 2.0 / 3.0), (0.4, 1.0, 0.75)]);
     let mistake = Confusion { truth: "A/x".into(), answer: "A/y".into(), tickets: 1, share: 0.5 };
     assert_eq!(m.confusions, [mistake]);
+}
+
+#[test]
+fn tickets_of_a_label_that_the_model_does_not_know_count_as_wrong() {
+    let mut head = four();
+    head.unknown = vec!["A/z".into(), "C".into()];
+    head.tickets.push(predicted(3, &[0.9, 0.05, 0.05], Language::En));
+    head.tickets.push(predicted(4, &[0.1, 0.1, 0.8], Language::En));
+    let m = measure(&head, false);
+    assert_eq!((m.tickets, m.accuracy), (6, 0.5));
+    assert_eq!(m.unknown_labels, [("A/z".into(), 1), ("C".into(), 1)].into());
+    assert_eq!((m.coverage, m.precision), (4.0 / 6.0, 0.5));
+    assert_eq!((m.labels[0].answered, m.labels[0].precision), (2, 0.5));
+    assert_eq!(m.coverage_at_wanted().unwrap().coverage, 0.0);
+    assert_eq!(m.log_loss, measure(&four(), false).log_loss);
+    assert!(m.macro_f1 < measure(&four(), false).macro_f1);
+    // That of A/z is A, which is known.
+    let first = measure(&head.first_level().unwrap(), true);
+    assert_eq!((first.accuracy, first.unknown_labels), (4.0 / 6.0, [("C".into(), 1)].into()));
 }
 
 #[test]
