@@ -108,3 +108,49 @@ fn a_model_that_loses_a_class_does_not_pass() {
     assert!(page.contains("the new model passes"), "{page}");
     assert!(page.contains("the old model does not have these categories"), "{page}");
 }
+
+#[test]
+fn simulate_asks_the_model_of_the_configuration_or_of_the_flag() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    tickets(here, "a.csv", "printing");
+    good(here, &["train", "--data", "a.csv", "--out", "a", "--version-name", "mine"]);
+    let shipped = good(here, &[&["simulate"][..], &SAMPLE].concat());
+    assert!(shipped.contains("Model default-"), "{shipped}");
+    for named in [&["--set", "model.dir=a"][..], &["--model", "a"]] {
+        let page = good(here, &[&["simulate", "--data", "a.csv"][..], named].concat());
+        assert!(page.contains("Model mine "), "{page}");
+    }
+    let missing = bad(here, &["simulate", "--data", "a.csv", "--set", "model.dir=b"]);
+    assert!(missing.contains("the model in b cannot be used"), "{missing}");
+
+    let wrong = ["simulate", "--data", "a.csv", "--model", "a", "--category-column", "id"];
+    let wrong = bad(here, &[&wrong[..], &["--write-policy", "p.toml"]].concat());
+    assert!(wrong.contains("the model has none of these tickets' categories"), "{wrong}");
+    assert!(!here.join("p.toml").exists());
+}
+
+#[test]
+fn tickets_that_a_model_was_trained_on_are_noticed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    for (file, printing, out) in [("a.csv", "printing", "a"), ("b.csv", "printers", "b")] {
+        tickets(here, file, printing);
+        good(here, &["train", "--data", file, "--out", out]);
+    }
+    let warnings = |args: &[&str], file: &str| {
+        let output = run(here, &[args, &["--data", file]].concat());
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        ["a", "b"].map(|model| {
+            stderr.contains(&format!("the model in {model} was trained on these very tickets"))
+        })
+    };
+    for args in [&["evaluate", "--model", "a"][..], &["simulate", "--model", "a"]] {
+        assert_eq!(warnings(args, "a.csv"), [true, false], "{args:?}");
+        assert_eq!(warnings(args, "b.csv"), [false, false], "{args:?}");
+    }
+    let compare = ["model", "compare", "a", "b"];
+    assert_eq!(warnings(&compare, "a.csv"), [true, false]);
+    assert_eq!(warnings(&compare, "b.csv"), [false, true]);
+    good(here, &["evaluate", "--model", "a", "--data", "a.csv"]);
+}

@@ -43,7 +43,8 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     recipe.add_fields(old.fields())?;
     recipe.add_fields(new.fields())?;
     let bar = Steps::new();
-    let examples = labelled(&args.data, &recipe, &bar)?.examples;
+    let models = [args.old.as_path(), args.new.as_path()];
+    let examples = labelled(&args.data, &recipe, &models, &bar)?.examples;
     let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));
     bar.done();
     if rows.iter().all(|row| !row.old.knows_truth && !row.new.knows_truth) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::ModelArgs;
 use super::show::Palette;
 use crate::desk;
+use crate::files;
 use crate::page::explanation;
 use crate::triage::change::{Change, change};
 use crate::triage::decision::{Category, Decision};
@@ -65,7 +66,8 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     let change = change(triage.model(), &mut scratch, &text);
     if let Some(file) = &args.html {
         let (subject, body) = (redact(&ticket.subject).0, redact(&ticket.body).0);
-        fs::write(file, explanation::page(&decision, &all, change.as_ref(), &subject, &body))
+        let page = explanation::page(&decision, &all, change.as_ref(), &subject, &body);
+        files::replace(file, page.as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if args.json {

@@ -103,11 +103,17 @@ struct ModelArgs {
 }
 
 impl ModelArgs {
-    fn load(&self) -> Result<(Config, Triage)> {
+    /// The settings, with the directory of the model that is meant.
+    fn settings(&self) -> Result<Config> {
         let mut config = self.config.load()?;
         if let Some(model) = &self.model {
             config.model_dir.clone_from(model);
         }
+        Ok(config)
+    }
+
+    fn load(&self) -> Result<(Config, Triage)> {
+        let config = self.settings()?;
         let triage = service::triage(&config)?;
         Ok((config, triage))
     }

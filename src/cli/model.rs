@@ -1,7 +1,6 @@
 //! `triaged train` and `triaged evaluate`.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use clap::Args;
 
 use super::progress::Steps;
 use crate::bundle;
+use crate::files;
 use crate::train::data::Data;
 use crate::train::evaluate::predict;
 use crate::train::recipe::Recipe;
@@ -73,14 +73,29 @@ impl DataArgs {
     }
 }
 
-/// Labelled tickets as the flags say; rows that cannot be used are counted on standard error.
-pub(super) fn labelled(args: &DataArgs, recipe: &Recipe, bar: &Steps) -> Result<Data> {
+/// Labelled tickets as the flags say, to ask the models in these directories about. Rows that cannot
+/// be used are counted on standard error, and it is said there which model was trained on the tickets.
+pub(super) fn labelled(
+    args: &DataArgs,
+    recipe: &Recipe,
+    models: &[&Path],
+    bar: &Steps,
+) -> Result<Data> {
     let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
     for (rejection, rows) in &data.rejected {
         bar.suspend(|| writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str()))?;
     }
     for column in &data.absent {
         bar.suspend(|| writeln!(stderr(), "warning: no row has the column {column}"))?;
+    }
+    for model in models {
+        if bundle::trained_on(model)? == data.sha256 {
+            let warning = format!(
+                "warning: the model in {} was trained on these very tickets; the numbers are too good",
+                model.display()
+            );
+            bar.suspend(|| writeln!(stderr(), "{warning}"))?;
+        }
     }
     Ok(data)
 }
@@ -163,12 +178,12 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let model = bundle::open(&args.model)?;
     recipe.add_fields(model.fields())?;
     let bar = Steps::new();
-    let data = labelled(&args.data, &recipe, &bar)?;
+    let data = labelled(&args.data, &recipe, &[args.model.as_path()], &bar)?;
     let predictions = predict(&model, &data.examples, bar.judging(data.examples.len()));
     bar.done();
     let report = Report::of_evaluation(&model, &data, &predictions);
     if let Some(file) = &args.html {
-        fs::write(file, report.html())
+        files::replace(file, report.html().as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     let mut out = stdout().lock();

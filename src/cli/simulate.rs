@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use super::ConfigArgs;
+use super::ModelArgs;
 use super::model::{DataArgs, labelled};
 use super::progress::Steps;
 use crate::bundle;
+use crate::files;
 use crate::train::calibrate::NEVER;
 use crate::train::render::percent;
 use crate::train::simulate;
@@ -23,13 +24,10 @@ const WRITTEN: &str = "# Written by `triaged simulate`";
 
 #[derive(Args)]
 pub struct SimulateArgs {
-    /// The model's bundle
-    #[arg(long, value_name = "DIR", default_value = "models/default")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    #[command(flatten)]
-    config: ConfigArgs,
     /// The share of the tickets decided alone that must be right
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
     precision: f64,
@@ -57,8 +55,10 @@ fn share(text: &str) -> Result<f64, String> {
 
 pub fn simulate(args: &SimulateArgs) -> Result<()> {
     let mut recipe = args.data.recipe()?;
-    let policy = args.config.load()?.policy;
-    let model = bundle::open(&args.model)?;
+    let config = args.model.settings()?;
+    let (dir, policy) = (config.model_dir.as_path(), &config.policy);
+    let model = bundle::open(dir)
+        .with_context(|| format!("the model in {} cannot be used", dir.display()))?;
     recipe.add_fields(model.fields())?;
     let Some(head) = model.head(Target::Category) else { bail!(Mismatch::NoCategory) };
     let unknown = policy.unknown_thresholds(&head.labels);
@@ -66,15 +66,21 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         bail!(Mismatch::UnknownThresholds(unknown));
     }
     let bar = Steps::new();
-    let examples = labelled(&args.data, &recipe, &bar)?.examples;
-    let predictions = predict(&model, &policy, &examples, bar.judging(examples.len()));
+    let examples = labelled(&args.data, &recipe, &[dir], &bar)?.examples;
+    let predictions = predict(&model, policy, &examples, bar.judging(examples.len()));
     bar.done();
+    if predictions.iter().all(|p| p.truth.is_none()) {
+        bail!(
+            "the model has none of these tickets' categories: the wrong column, or aliases of the \
+             recipe that are missing"
+        );
+    }
     let wanted = Wanted {
         precision: args.precision,
         min_tickets: recipe.threshold.min_tickets,
         per_day: f64::from(args.per_day),
     };
-    let simulation = simulate::simulate(head, &policy, &predictions, wanted);
+    let simulation = simulate::simulate(head, policy, &predictions, wanted);
     let mut out = stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &simulation)?;
@@ -191,7 +197,7 @@ fn write_policy(path: &Path, model: &Model, s: &Simulation) -> Result<()> {
         percent(all.precision_lower)
     );
     text.push_str(&toml::to_string(&s.recommended.thresholds)?);
-    fs::write(path, text).with_context(|| format!("cannot write {shown}"))?;
+    files::replace(path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))?;
     eprintln!("thresholds written to {shown}");
     Ok(())
 }
