@@ -69,15 +69,14 @@ def run(one: LabelledSet, options: argparse.Namespace, ours: Triaged | None) -> 
     for part, file in files.items():
         sets.write(parts[part], file)
     given = peers_answers(split, folder, options.refresh)
-    systems = {name: measure.numbers(split, a) for name, a in given.items()}
-    contest = None
+    peers = {name: measure.numbers(split, a) for name, a in given.items()}
+    systems, contests = peers, None
     if ours:
         asked = [files["test"], files["outside"]]
         answer = ours.answer(files["train"], asked, folder / "model")
         say(f"  {ours.name}: trained in {answer.seconds:.1f} s")
-        systems = {ours.name: measure.numbers(split, answer)} | systems
-        peer = measure.best_peer(systems, ours.name)
-        contest = measure.contest(split, answer, given[peer], peer)
+        systems = {ours.name: measure.numbers(split, answer)} | peers
+        contests = measure.contests(split, answer, given, peers)
     return measure.Measured(
         name=one.name,
         about=one.about,
@@ -86,7 +85,7 @@ def run(one: LabelledSet, options: argparse.Namespace, ours: Triaged | None) -> 
         outside=len(split.outside),
         labels=len({row.label for row in split.train + split.test}),
         systems=systems,
-        contest=contest,
+        contests=contests,
     )
 
 

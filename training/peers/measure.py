@@ -1,5 +1,6 @@
-"""From answers to numbers: each system on a set, and ours against the best peer."""
+"""From answers to numbers: each system on a set, and ours against the best peer of each metric."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from . import compare, metrics
 from .answers import Answers
 from .compare import Difference
+from .metrics import Ints
 from .sets import Split
 
 
@@ -24,19 +26,35 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Contest:
+class AccuracyContest:
     """Ours against the peer that has the most answers right."""
 
     peer: str
     p: float
-    accuracy: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class MacroF1Contest:
+    """Ours against the peer with the highest macro-F1."""
+
+    peer: str
     difference: Difference
-    macro_f1: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Contests:
+    """Ours against the best peer of each metric; coverage is compared by its numbers alone."""
+
+    accuracy: AccuracyContest
+    macro_f1: MacroF1Contest
+    coverage_peer: str
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A set with the numbers of every system, by name, and the contest if ours took part."""
+    """A set with the numbers of every system, by name, and the contests if ours took part."""
 
     name: str
     about: str
@@ -45,7 +63,7 @@ class Measured:
     outside: int
     labels: int
     systems: dict[str, Numbers]
-    contest: Contest | None
+    contests: Contests | None
 
 
 def numbers(split: Split, answers: Answers) -> Numbers:
@@ -71,22 +89,30 @@ def numbers(split: Split, answers: Answers) -> Numbers:
     )
 
 
-def best_peer(systems: dict[str, Numbers], ours: str) -> str:
-    """The peer with the highest accuracy; of equals the one with the higher macro-F1."""
-    peers = [name for name in systems if name != ours]
-    return max(peers, key=lambda name: (systems[name].accuracy, systems[name].macro_f1))
+def best_peer(peers: Mapping[str, Numbers], get: Callable[[Numbers], float]) -> str:
+    """The peer with the highest number; of equals the first."""
+    return max(peers, key=lambda name: get(peers[name]))
 
 
-def contest(split: Split, ours: Answers, theirs: Answers, peer: str) -> Contest:
-    """Ours against one peer on the tested rows."""
+def contests(
+    split: Split, ours: Answers, theirs: Mapping[str, Answers], peers: Mapping[str, Numbers]
+) -> Contests:
+    """Ours against the best peer of each metric on the tested rows."""
     truth = [row.label for row in split.test]
-    columns = (truth, ours.labels[: len(truth)], theirs.labels[: len(truth)])
-    (true, our, their), labels = metrics.numbered(*columns)
-    difference = compare.macro_f1_difference(true, our, their, labels)
-    return Contest(
-        peer=peer,
+
+    def rows(peer: str) -> tuple[list[Ints], int]:
+        given = (ours.labels[: len(truth)], theirs[peer].labels[: len(truth)])
+        return metrics.numbered(truth, *given)
+
+    by_accuracy = best_peer(peers, lambda n: n.accuracy)
+    (true, our, their), _ = rows(by_accuracy)
+    accuracy = AccuracyContest(
+        peer=by_accuracy,
         p=compare.mcnemar(our == true, their == true),
-        accuracy=compare.accuracy_verdict(our == true, their == true),
-        difference=difference,
-        macro_f1=compare.interval_verdict(difference),
+        verdict=compare.accuracy_verdict(our == true, their == true),
     )
+    by_macro_f1 = best_peer(peers, lambda n: n.macro_f1)
+    (true, our, their), labels = rows(by_macro_f1)
+    difference = compare.macro_f1_difference(true, our, their, labels)
+    macro_f1 = MacroF1Contest(by_macro_f1, difference, compare.interval_verdict(difference))
+    return Contests(accuracy, macro_f1, best_peer(peers, lambda n: n.coverage))

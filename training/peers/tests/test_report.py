@@ -27,15 +27,12 @@ def answering(right: int, probability: bool) -> Answers:
 
 def measured(right: int) -> Measured:
     """`triaged` with so many right answers against peers with 80 and 70."""
-    given = {
-        "triaged": answering(right, True),
-        "margin": answering(80, False),
-        "calibrated": answering(70, True),
-    }
-    systems = {name: measure.numbers(SPLIT, a) for name, a in given.items()}
-    peer = measure.best_peer(systems, "triaged")
-    contest = measure.contest(SPLIT, given["triaged"], given[peer], peer)
-    return Measured("made-up", "by hand", 0, 100, 2, 2, systems, contest)
+    ours = answering(right, True)
+    theirs = {"margin": answering(80, False), "calibrated": answering(70, True)}
+    peers = {name: measure.numbers(SPLIT, a) for name, a in theirs.items()}
+    systems = {"triaged": measure.numbers(SPLIT, ours)} | peers
+    contests = measure.contests(SPLIT, ours, theirs, peers)
+    return Measured("made-up", "by hand", 0, 100, 2, 2, systems, contests)
 
 
 class Measuring(unittest.TestCase):
@@ -53,6 +50,31 @@ class Measuring(unittest.TestCase):
             measure.numbers(Split([], SPLIT.test, []), answering(80, True))
 
 
+class Contest(unittest.TestCase):
+    def test_every_metric_has_a_best_peer_of_its_own(self) -> None:
+        truth = ["common"] * 90 + ["rare"] * 10
+        split = Split([], [Row(str(i), "", "x", label) for i, label in enumerate(truth)], [])
+
+        def answers(labels: list[str], confidence: list[float]) -> Answers:
+            ranks = np.array(confidence, dtype=float)
+            return Answers(labels, ranks, ranks, True, 1.0)
+
+        equally = [0.5] * 100
+        theirs = {
+            "A": answers(["common"] * 100, equally),
+            "B": answers(["common"] * 75 + ["rare"] * 25, equally),
+            # Wrong where it is least sure.
+            "C": answers(["common"] * 60 + ["rare"] * 40, [0.9] * 60 + [0.1] * 40),
+        }
+        peers = {name: measure.numbers(split, a) for name, a in theirs.items()}
+        found = measure.contests(split, answers(truth, equally), theirs, peers)
+        best = (found.accuracy.peer, found.macro_f1.peer, found.coverage_peer)
+        self.assertEqual(best, ("A", "B", "C"))
+        self.assertEqual((found.accuracy.verdict, found.macro_f1.verdict), ("better", "better"))
+        apart = 1 - peers["B"].macro_f1
+        self.assertAlmostEqual(found.macro_f1.difference.value, apart)
+
+
 class Report(unittest.TestCase):
     def write(self, right: int) -> str:
         return report.write([measured(right)], "triaged", "triaged 1.2.3", Path("recipe.toml"))
@@ -66,6 +88,30 @@ class Report(unittest.TestCase):
             text = self.write(right)
             self.assertIn(accuracy, text)
             self.assertIn(f"| made-up | margin {row}", text)
+
+    def test_aims_are_held_or_missed_on_sets(self) -> None:
+        self.assertEqual(
+            report.aims([measured(95)], "triaged"),
+            [
+                "Accuracy not below that of the set's best peer (paired test): held.",
+                "Macro-F1 not below that of the set's best peer (paired test): held.",
+                "Accuracy on average above that of every single peer: held.",
+                "Macro-F1 on average above that of every single peer: held.",
+                "Coverage at 95 % precision not below that of the set's best peer (no test): held.",
+                "Coverage at 95 % precision on average above that of every single peer: held.",
+                "Calibration error .030 or less: missed on made-up.",
+            ],
+        )
+        beaten = report.aims([measured(60)], "triaged")
+        self.assertEqual([aim.endswith(": missed on made-up.") for aim in beaten[:2]], [True] * 2)
+        self.assertEqual([aim.endswith(": missed.") for aim in beaten[2:4]], [True] * 2)
+        # What chance may have done is not missed; an average is as it is.
+        unlucky = report.aims([measured(79)], "triaged")
+        self.assertEqual(
+            [aim.split(": ")[1] for aim in unlucky[:4]], ["held.", "held.", "missed.", "missed."]
+        )
+        self.assertEqual(unlucky[4].split(": ")[1], "missed on made-up.")
+        self.assertIn(f"## The aims\n\n- {unlucky[0]}\n", self.write(79))
 
     def test_the_best_is_bold_and_what_is_missing_is_blank(self) -> None:
         text = self.write(95)
