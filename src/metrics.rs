@@ -92,6 +92,7 @@ pub struct Metrics {
     pub lag_messages: IntGaugeVec,
     pub lag_seconds: GaugeVec,
     pub assigned_partitions: IntGaugeVec,
+    pub unassigned_partitions: IntGaugeVec,
     pub last_poll: GaugeVec,
     pub last_commit: GaugeVec,
     pub model_info: IntGaugeVec,
@@ -242,6 +243,11 @@ impl Metrics {
                 "Messages between this worker's position and the last stable offset, by input topic.",
                 &["topic", "worker"],
             )?,
+            unassigned_partitions: make.int_gauges(
+                "triaged_unassigned_partitions",
+                "Partitions of an input topic that no member of the group has, when last looked.",
+                &["topic"],
+            )?,
             lag_seconds: make.gauges(
                 "triaged_lag_seconds",
                 "Age of the oldest record of the last batch while there is lag, else 0.",
@@ -311,6 +317,9 @@ impl Metrics {
             for topic in &labels.topics {
                 self.lag_messages.with_label_values(&[topic, &worker]);
             }
+        }
+        for topic in &labels.topics {
+            self.unassigned_partitions.with_label_values(&[topic]);
         }
         self.resolve.start_at_zero(labels);
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

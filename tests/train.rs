@@ -186,7 +186,8 @@ fn dates_that_cannot_be_read_and_categories_that_are_too_new_are_told() {
         report.warnings.iter().any(|warning| warning.contains(what))
     };
     assert!(told(&report, "not learnt: Brand new (15)"), "{:?}", report.warnings);
-    let counted = "test tickets (15 of them of categories that were not learnt, which count as wrong)";
+    let counted =
+        "test tickets (15 of them of categories that were not learnt, which count as wrong)";
     assert!(bundle.card.contains(counted), "{}", bundle.card);
     for (i, row) in rows.iter_mut().enumerate() {
         row["category"] = if i % 2 == 0 { "A" } else { "B" }.into();

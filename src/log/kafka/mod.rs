@@ -19,6 +19,7 @@
 mod admin;
 mod classify;
 mod context;
+mod coverage;
 mod follow;
 mod lag;
 mod reader;
@@ -33,6 +34,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::coverage::Coverage;
 pub use self::follow::{KafkaFollow, check_one_partition};
 use self::reader::{Broken, Reader};
 pub use self::settings::{Defences, KafkaSettings, refused_property};
@@ -57,6 +59,7 @@ pub struct KafkaLog {
     lost_producers: VecDeque<Instant>,
     recreations: Backoff,
     last_recreation: Option<Instant>,
+    coverage: Coverage,
 }
 
 impl KafkaLog {
@@ -93,6 +96,7 @@ impl KafkaLog {
             lost_producers: VecDeque::new(),
             recreations: Backoff::new(Duration::from_millis(20), Duration::from_secs(2)),
             last_recreation: None,
+            coverage: Coverage::new(),
         };
         // Before the group assigns anything: taking over the name ends an old transaction, whose
         // positions would otherwise be waited for.
@@ -141,6 +145,7 @@ impl Log for KafkaLog {
                 Err(fatal) => return Err(fatal),
             }
             let Some(reader) = &mut self.reader else { continue };
+            self.coverage.look(reader.consumer(), &self.settings, &self.metrics);
             match reader.next(limit) {
                 Ok(batch) => return Ok(batch),
                 Err(Broken::Rebuild(error)) => {
@@ -180,6 +185,7 @@ impl Log for KafkaLog {
         // Nothing is open: what was committed is committed, so hanging here must not keep a
         // restart waiting.
         watchdog::within(Duration::from_secs(5), "closing the Kafka clients", exit_code, || {
+            self.coverage.leave();
             self.reader = None;
             self.writer = None;
         });

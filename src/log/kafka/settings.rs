@@ -164,6 +164,14 @@ impl KafkaSettings {
         config
     }
 
+    /// A member of the group for a moment, under no name that would outlast it.
+    pub(super) fn guest(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.remove("group.instance.id");
+        config.set("client.id", format!("{}-guest", self.name));
+        config
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();
         config.set("partitioner", "murmur2_random"); // as Java clients do
