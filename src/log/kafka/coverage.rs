@@ -19,12 +19,14 @@ use crate::metrics::Metrics;
 
 /// How often the group is looked at. What is left over at two looks is dealt anew.
 const EVERY: Duration = Duration::from_secs(10);
+/// A look that has to wait, as for a broker that is away, takes this part of a worker's time at most.
+const PART: u32 = 60;
 const QUERY: Duration = Duration::from_secs(1);
 /// A guest that was given nothing by then leaves all the same.
 const STAY: Duration = Duration::from_secs(10);
 
 pub(super) struct Coverage {
-    looked: Instant,
+    next: Instant,
     /// Something was left over at the last look.
     open: bool,
     guest: Option<(BaseConsumer<Quiet>, Instant)>,
@@ -32,7 +34,7 @@ pub(super) struct Coverage {
 
 impl Coverage {
     pub fn new() -> Self {
-        Self { looked: Instant::now(), open: false, guest: None }
+        Self { next: Instant::now() + EVERY, open: false, guest: None }
     }
 
     /// Sends a guest away, if there is one.
@@ -57,12 +59,14 @@ impl Coverage {
             }
             return;
         }
-        if self.looked.elapsed() < EVERY {
+        let begin = Instant::now();
+        if begin < self.next {
             return;
         }
-        self.looked = Instant::now();
+        let seen = left_over(consumer, settings, metrics);
+        self.next = Instant::now() + EVERY.max(begin.elapsed() * PART);
         // Brokers that do not answer, or do not let us ask, are somebody else's news.
-        let Ok(Some((mine, left_over))) = left_over(consumer, settings, metrics) else { return };
+        let Ok(Some((mine, left_over))) = seen else { return };
         let before = std::mem::replace(&mut self.open, left_over > 0);
         if left_over == 0 || !before || !mine {
             return;
