@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Mismatch;
 use super::decision::{KnownRequest, RecognisedBy, Rounded};
 use super::model::Scratch;
-use super::policy::Pattern;
+use super::policy::{Pattern, fitting_none};
 use super::requests::{self, Doubt, Requests};
 use super::text::{Text, fields};
 use super::ticket::Ticket;
@@ -136,7 +136,7 @@ impl Playbooks {
                 }
                 None => {}
             }
-            let unknown = fitting_none(playbook.matching.categories().chain(more), categories);
+            let unknown = unfit(playbook.matching.categories().chain(more), categories);
             if !unknown.is_empty() {
                 found.push(Mismatch::PlaybookCategories { playbook: id(), categories: unknown });
             }
@@ -146,7 +146,7 @@ impl Playbooks {
                 found.push(Mismatch::UnknownPriority { playbook: id(), priority });
             }
         }
-        let unknown = fitting_none(&self.hands_off.security_categories, categories);
+        let unknown = unfit(&self.hands_off.security_categories, categories);
         if !unknown.is_empty() {
             found.push(Mismatch::SecurityCategories(unknown));
         }
@@ -216,25 +216,15 @@ fn doubt(judged: &requests::Known, playbook: &Playbook) -> Option<Guard> {
     }
 }
 
-/// The patterns, as written, that fit none of the categories.
-fn fitting_none<'p>(
+/// Those patterns that fit none of the categories, each once.
+fn unfit<'p>(
     patterns: impl IntoIterator<Item = &'p Pattern>,
     categories: &[Arc<str>],
 ) -> Vec<String> {
-    let fits = |pattern: &Pattern| categories.iter().any(|label| pattern.matches(label));
-    let unknown = patterns.into_iter().filter(|pattern| !fits(pattern));
-    let mut unknown: Vec<String> = unknown.map(written).collect();
+    let mut unknown = fitting_none(patterns, categories);
     unknown.sort();
     unknown.dedup();
     unknown
-}
-
-fn written(pattern: &Pattern) -> String {
-    match pattern {
-        Pattern::Any => String::from("*"),
-        Pattern::Below(prefix) => format!("{prefix}*"),
-        Pattern::Exact(label) => label.clone(),
-    }
 }
 
 /// Whether a value in a ticket says yes: anything but false, zero, nothing and "no".

@@ -2,6 +2,7 @@
 //! checked against a model once, when the two meet in [`super::Triage::new`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::decision::Doubt;
@@ -62,6 +63,27 @@ impl Pattern {
             Self::Exact(exact) => label == exact,
         }
     }
+}
+
+/// As it is written in a file.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Below(prefix) => write!(f, "{prefix}*"),
+            Self::Exact(label) => f.write_str(label),
+        }
+    }
+}
+
+/// The patterns, as written, that fit none of the categories.
+pub fn fitting_none<'p>(
+    patterns: impl IntoIterator<Item = &'p Pattern>,
+    categories: &[Arc<str>],
+) -> Vec<String> {
+    let fits = |pattern: &Pattern| categories.iter().any(|label| pattern.matches(label));
+    let unknown = patterns.into_iter().filter(|pattern| !fits(pattern));
+    unknown.map(Pattern::to_string).collect()
 }
 
 impl Route {
@@ -145,17 +167,7 @@ impl Policy {
 
     /// Exact category names and prefixes in the rules that match none of `categories`.
     pub fn unknown_categories(&self, categories: &[Arc<str>]) -> Vec<String> {
-        let mut unknown = Vec::new();
-        for pattern in self.routes.iter().flat_map(|r| &r.category) {
-            if !categories.iter().any(|label| pattern.matches(label)) {
-                unknown.push(match pattern {
-                    Pattern::Any => String::from("*"),
-                    Pattern::Below(prefix) => format!("{prefix}*"),
-                    Pattern::Exact(label) => label.clone(),
-                });
-            }
-        }
-        unknown
+        fitting_none(self.routes.iter().flat_map(|r| &r.category), categories)
     }
 
     /// For each of the category head's labels, the confidence that it has to reach.

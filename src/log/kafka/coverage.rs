@@ -4,6 +4,7 @@
 //! over the first of them has a guest join and leave again, which makes the group deal anew.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,7 +15,7 @@ use rdkafka::metadata::MetadataTopic;
 use super::context::ConsumerEvents;
 use super::settings::KafkaSettings;
 use super::tool::Quiet;
-use crate::log::watchdog;
+use crate::log::{TopicPartition, watchdog};
 use crate::metrics::Metrics;
 
 /// How often the group is looked at. What is left over at two looks is dealt anew.
@@ -100,7 +101,7 @@ fn left_over(
     for topic in &settings.inputs {
         let metadata = consumer.fetch_metadata(Some(topic), QUERY)?;
         let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-        let open = partitions.filter(|p| !taken.contains(&(topic.to_string(), p.id()))).count();
+        let open = partitions.filter(|p| !taken.contains(&at(topic, p.id()))).count();
         all += open;
         let gauge = &metrics.unassigned_partitions;
         gauge.with_label_values(&[&**topic]).set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -119,7 +120,7 @@ fn invite(settings: &KafkaSettings) -> KafkaResult<BaseConsumer<Quiet>> {
 
 /// A member's partitions, as the consumer protocol writes them (`ConsumerProtocolAssignment`: a version,
 /// then topics with their partitions); none if it is written otherwise.
-fn assigned(bytes: &[u8]) -> Option<Vec<(String, i32)>> {
+fn assigned(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
     // A member that has nothing may have no assignment at all.
     if bytes.is_empty() {
         return Some(Vec::new());
@@ -130,12 +131,16 @@ fn assigned(bytes: &[u8]) -> Option<Vec<(String, i32)>> {
         let (length, after) = rest.split_first_chunk::<2>()?;
         let (name, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
         rest = after;
-        let topic = std::str::from_utf8(name).ok()?;
+        let topic = Arc::from(std::str::from_utf8(name).ok()?);
         for _ in 0..number(&mut rest)? {
-            found.push((topic.to_owned(), number(&mut rest)?));
+            found.push(at(&topic, number(&mut rest)?));
         }
     }
     Some(found)
+}
+
+fn at(topic: &Arc<str>, partition: i32) -> TopicPartition {
+    TopicPartition { topic: Arc::clone(topic), partition }
 }
 
 fn number(rest: &mut &[u8]) -> Option<i32> {
@@ -159,7 +164,7 @@ mod tests {
         }
         let whole = bytes.clone();
         bytes.extend([255, 255, 255, 255]);
-        let expected = vec![(String::from("a.new"), 0), (String::from("a.new"), 4)];
+        let expected = vec![at(&"a.new".into(), 0), at(&"a.new".into(), 4)];
         assert_eq!(assigned(&bytes), Some(expected));
         assert_eq!(assigned(&[]), Some(Vec::new()));
         for cut in 1..whole.len() {
