@@ -169,7 +169,8 @@ impl Bundle {
             scales: self.scales.clone(),
             weights: self.weights.clone(),
         })?;
-        Ok(model.with_fields(self.manifest.fields.clone()))
+        let model = model.with_fields(self.manifest.fields.clone());
+        Ok(model.with_scope(self.manifest.scope.clone())?)
     }
 
     /// The bytes of the manifest and of all other files. Equal bundles give equal bytes.
@@ -225,21 +226,7 @@ pub fn open(dir: &Path) -> Result<Model, BundleError> {
 /// [`BundleError`] names the first check that fails.
 pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
     let (manifest, bytes) = read_manifest(dir)?;
-    let load = |file: &'static str| {
-        let sum = manifest.files.get(file).ok_or(BundleError::Unlisted { file })?;
-        let path = dir.join(file);
-        let found = fs::metadata(&path)
-            .map_err(|source| BundleError::Read { path: path.clone(), source })?
-            .len();
-        if found != sum.size || found > MAX_FILE {
-            return Err(BundleError::Size { file: file.to_owned(), expected: sum.size, found });
-        }
-        let bytes = read_file(&path, MAX_FILE)?;
-        if FileSum::of(&bytes) != *sum {
-            return Err(BundleError::Checksum { file: file.to_owned() });
-        }
-        Ok(bytes)
-    };
+    let load = |file| load(dir, &manifest, file);
     let tokenizer = text(TOKENIZER, load(TOKENIZER)?)?;
     let card = text(CARD, load(CARD)?)?;
     let probes = parse_probes(&text(PROBES, load(PROBES)?)?)?;
@@ -250,12 +237,45 @@ pub fn read(dir: &Path) -> Result<(Bundle, ModelId), BundleError> {
     Ok((Bundle { manifest, tokenizer, scales, weights, biases, probes, held_out, card }, id))
 }
 
-/// The SHA-256 of the data that a bundle was trained on; nothing else of it is read.
+/// One of a bundle's files, checked against its manifest.
+fn load(dir: &Path, manifest: &Manifest, file: &'static str) -> Result<Vec<u8>, BundleError> {
+    let sum = manifest.files.get(file).ok_or(BundleError::Unlisted { file })?;
+    let path = dir.join(file);
+    let found = fs::metadata(&path)
+        .map_err(|source| BundleError::Read { path: path.clone(), source })?
+        .len();
+    if found != sum.size || found > MAX_FILE {
+        return Err(BundleError::Size { file: file.to_owned(), expected: sum.size, found });
+    }
+    let bytes = read_file(&path, MAX_FILE)?;
+    if FileSum::of(&bytes) != *sum {
+        return Err(BundleError::Checksum { file: file.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// What a bundle knows of the tickets that it was trained on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedOn {
+    /// Of the data files, one after the other.
+    pub data_sha256: String,
+    /// Ids of tickets that it was fitted on: of those that were held out before, and that only.
+    pub ids: Vec<String>,
+}
+
+/// What a bundle was trained on; its weights are not read.
 ///
 /// # Errors
-/// When there is no such bundle, or its manifest cannot be understood.
-pub fn trained_on(dir: &Path) -> Result<String, BundleError> {
-    Ok(read_manifest(dir)?.0.training.data_sha256)
+/// When there is no such bundle, or what it says of this cannot be understood.
+pub fn trained_on(dir: &Path) -> Result<TrainedOn, BundleError> {
+    let (manifest, _) = read_manifest(dir)?;
+    let held_out = HeldOut::parse(&text(SPLIT, load(dir, &manifest, SPLIT)?)?)?;
+    let mut ids = held_out.calibrate;
+    // Fitted once more, on all: so those that tested it are among them.
+    if manifest.training.recipe["split"]["refit"].as_bool() == Some(true) {
+        ids.extend(held_out.test);
+    }
+    Ok(TrainedOn { data_sha256: manifest.training.data_sha256, ids })
 }
 
 fn read_manifest(dir: &Path) -> Result<(Manifest, Vec<u8>), BundleError> {

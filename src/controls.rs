@@ -1,40 +1,64 @@
-//! The switches as this process knows them: the control topic, read by a thread of its own, and
-//! the kill file. Until the topic was read for the first time, everything counts as stopped.
+//! The switches as this process knows them: the control topic, read by a thread of its own, what
+//! people stopped here, and the kill file. Until the topic was read for the first time, everything
+//! counts as stopped.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::health::Stop;
 use crate::log::{Follow, LogError};
 use crate::metrics::Metrics;
-use crate::resolve::control::{Order, Switches};
+use crate::resolve::control::{Order, Switch, Switches};
 
 /// How often the topic is looked at: a kill must be heard within a second.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What people have switched. Shared by all who call or are about to.
 pub struct Controls {
-    /// None before the topic was read, and after it could not be read any more.
-    switches: RwLock<Option<Switches>>,
-    kill_file: Option<PathBuf>,
+    known: RwLock<Known>,
+    kill_file: Option<KillFile>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What the topic says; none before it was read, and after it could not be read any more.
+    recorded: Option<Switches>,
+    /// What was stopped in this process and did not come back from the topic yet.
+    here: HashMap<Switch, Order>,
+    /// When playbooks last switched themselves off, in milliseconds since 1970.
+    by_itself_ms: HashMap<String, i64>,
 }
 
 impl Controls {
+    /// Knows nothing yet, so that everything counts as stopped. Says where the kill file is looked
+    /// for.
     pub fn new(kill_file: Option<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { switches: RwLock::new(None), kill_file })
+        let kill_file = kill_file.map(KillFile::new);
+        if let Some(file) = &kill_file {
+            file.announce();
+        }
+        Arc::new(Self { known: RwLock::default(), kill_file })
     }
 
     /// Whether no call may be made at all.
     pub fn killed(&self) -> bool {
-        self.kill_file.as_ref().is_some_and(|file| file.exists())
-            || self.read(true, Switches::killed)
+        self.kill_file.as_ref().is_some_and(KillFile::stops)
+            || self.read(|known| {
+                known.here.contains_key(&Switch::Everything)
+                    || known.recorded.as_ref().is_none_or(Switches::killed)
+            })
     }
 
     /// Whether a person has switched this playbook off.
     pub fn off(&self, playbook: &str) -> bool {
-        self.read(true, |switches| switches.off(playbook))
+        self.read(|known| {
+            known.here.contains_key(&Switch::Playbook(playbook.to_owned()))
+                || known.recorded.as_ref().is_none_or(|switches| switches.off(playbook))
+        })
     }
 
     /// Whether a call for this playbook must not be made.
@@ -44,28 +68,120 @@ impl Controls {
 
     /// When a person last switched this playbook on.
     pub fn on_again_ms(&self, playbook: &str) -> i64 {
-        self.read(i64::MIN, |switches| switches.on_again_ms(playbook))
+        let on_again_ms = |switches: &Switches| switches.on_again_ms(playbook);
+        self.read(|known| known.recorded.as_ref().map_or(i64::MIN, on_again_ms))
     }
 
-    /// Takes in orders, in their order.
+    /// Whether this playbook is switched off, by a person or, as [`Controls::went_off`] was told,
+    /// by itself.
+    pub fn shows_off(&self, playbook: &str) -> bool {
+        let by_itself = self.read(|known| known.by_itself_ms.get(playbook).copied());
+        self.off(playbook) || by_itself.is_some_and(|at_ms| at_ms > self.on_again_ms(playbook))
+    }
+
+    /// Takes in orders of the topic, in their order.
     pub fn apply(&self, orders: impl IntoIterator<Item = Order>) {
-        let mut switches = self.switches.write().unwrap_or_else(PoisonError::into_inner);
-        let switches = switches.get_or_insert_default();
-        orders.into_iter().for_each(|order| switches.apply(order));
+        self.write(|Known { recorded, here, .. }| {
+            let recorded = recorded.get_or_insert_default();
+            for order in orders {
+                here.retain(|_, stop| !settles(&order, stop));
+                if order.on && here.contains_key(&order.switch) {
+                    tracing::warn!(by = order.by, "this was stopped here later and stays stopped");
+                }
+                recorded.apply(order);
+            }
+        });
     }
 
-    fn read<T>(&self, unknown: T, look: impl FnOnce(&Switches) -> T) -> T {
-        let switches = self.switches.read().unwrap_or_else(PoisonError::into_inner);
-        switches.as_ref().map_or(unknown, look)
+    /// Stops at once what an order stops, until its record comes back from the topic, or one that
+    /// lifts it. An order that lets something go again changes nothing here: that has to be
+    /// recorded first.
+    pub fn stop_here(&self, order: &Order) {
+        if !order.on {
+            self.write(|known| known.here.insert(order.switch.clone(), order.clone()));
+        }
+    }
+
+    /// Hears that a playbook has switched itself off, for [`Controls::shows_off`]. What is called
+    /// goes by the ledger.
+    pub fn went_off(&self, playbook: &str, at_ms: i64) {
+        self.write(|known| known.by_itself_ms.insert(playbook.to_owned(), at_ms));
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn forget(&self) {
-        *self.switches.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.write(|known| known.recorded = None);
+    }
+}
+
+/// Whether a recorded order has the say over what was stopped here: it is the same order, or one
+/// that was given later and lets the same go again.
+fn settles(order: &Order, stop: &Order) -> bool {
+    let lifts = order.on && order.switch == stop.switch && order.at_ms > stop.at_ms;
+    lifts || order == stop
+}
+
+/// The file that stops all calls while it exists.
+struct KillFile {
+    path: PathBuf,
+    /// Whether it was said that it cannot be looked at.
+    said: AtomicBool,
+}
+
+impl KillFile {
+    fn new(path: PathBuf) -> Self {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Self { path, said: AtomicBool::new(false) }
+    }
+
+    fn announce(&self) {
+        let file = self.path.display();
+        tracing::info!(%file, "while this kill file exists, no playbook is carried out");
+        if self.lacks_folder() {
+            tracing::warn!(
+                %file,
+                "the folder of the kill file is missing: make it, or nobody can put the file there"
+            );
+        }
+    }
+
+    fn lacks_folder(&self) -> bool {
+        let folder = self.path.parent().map(std::fs::metadata);
+        folder.is_some_and(|found| found.is_err_and(|e| e.kind() == io::ErrorKind::NotFound))
+    }
+
+    fn stops(&self) -> bool {
+        let (stops, news) = self.look();
+        if let Some(error) = news {
+            let file = self.path.display();
+            tracing::error!(%error, %file, "the kill file cannot be looked at: all calls stop");
+        }
+        stops
+    }
+
+    /// Whether it stops all calls, and why it cannot be looked at, unless that was said before.
+    /// Only a file that is certainly not there stops nothing; a link that leads nowhere is there.
+    fn look(&self) -> (bool, Option<io::Error>) {
+        let (stops, trouble) = match std::fs::symlink_metadata(&self.path) {
+            Ok(_) => (true, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (false, None),
+            Err(error) => (true, Some(error)),
+        };
+        let said = self.said.swap(trouble.is_some(), Ordering::Relaxed);
+        (stops, trouble.filter(|_| !said))
     }
 }
 
 /// Reads the control topic: all that is in it now, and from then on in a thread until a stop is
-/// requested.
+/// requested. Another thread shows how the switches stand, also while reading has to wait for
+/// brokers that are away.
 ///
 /// # Errors
 /// [`LogError::Fatal`] when the topic cannot be read or no thread be started,
@@ -73,30 +189,45 @@ impl Controls {
 pub fn watch(
     controls: Arc<Controls>,
     mut topic: Box<dyn Follow>,
+    playbooks: Vec<String>,
     metrics: Arc<Metrics>,
     stop: Stop,
-) -> Result<JoinHandle<()>, LogError> {
+) -> Result<(), LogError> {
     controls.apply(orders(&mut *topic)?);
-    let watch = move || {
+    let (shown, until) = (Arc::clone(&controls), stop.clone());
+    thread("switches", move || {
+        while !until.requested() {
+            show(&shown, &playbooks, &metrics);
+            std::thread::sleep(LOOK);
+        }
+    })?;
+    thread("controls", move || {
         while !stop.requested() {
             match orders(&mut *topic) {
                 Ok(orders) => controls.apply(orders),
                 Err(LogError::Aborted(_)) => return,
                 Err(LogError::Fatal(error)) => {
                     tracing::error!(error, "the control topic cannot be read: all calls stop");
-                    controls.forget();
-                    metrics.resolve.kill_switch.set(1);
-                    return;
+                    return controls.forget();
                 }
             }
-            metrics.resolve.kill_switch.set(i64::from(controls.killed()));
             std::thread::sleep(LOOK);
         }
-    };
-    std::thread::Builder::new()
-        .name(String::from("controls"))
-        .spawn(watch)
-        .map_err(|e| LogError::Fatal(format!("cannot start a thread: {e}")))
+    })
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(|_| ()).map_err(|e| LogError::Fatal(format!("cannot start a thread: {e}")))
+}
+
+/// Sets the gauges of the switches.
+fn show(controls: &Controls, playbooks: &[String], metrics: &Metrics) {
+    metrics.resolve.kill_switch.set(i64::from(controls.killed()));
+    for playbook in playbooks {
+        let gauge = metrics.resolve.playbook_off.with_label_values(&[playbook]);
+        gauge.set(i64::from(controls.shows_off(playbook)));
+    }
 }
 
 /// The orders that were added to the topic; what is none is left out, and said. All at once: half
@@ -112,3 +243,6 @@ fn orders(topic: &mut dyn Follow) -> Result<Vec<Order>, LogError> {
     })?;
     Ok(orders)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use self::worker::Worker;
 use crate::admin::control::Control;
+use crate::admin::token::{self, TokenError};
 use crate::admin::{Admin, AdminLimits, Phase, Thresholds};
 use crate::bundle;
 use crate::config::{Config, KafkaConfig, LogConfig};
+use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
 use crate::log::LogError;
 use crate::log::kafka::KafkaSettings;
@@ -42,6 +44,8 @@ pub enum ServiceError {
     Requests { dir: String, source: NotRequests },
     #[error(transparent)]
     Playbooks(#[from] FolderError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("cannot listen on {listen}: {source}")]
     Admin { listen: String, source: std::io::Error },
     #[error("metrics: {0}")]
@@ -110,6 +114,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError`], before any record was read.
     pub fn start(config: &Config, triage: Triage, stop: Stop) -> Result<Self, ServiceError> {
+        // Now, and not when somebody has to stop calls and is not heard.
+        token::check(&config.control)?;
         let triage = Arc::new(triage);
         let routers = match &config.log {
             _ if !config.stages.route => 0,
@@ -140,13 +146,15 @@ impl Service {
         for mismatch in triage.playbook_mismatches() {
             tracing::warn!(%mismatch, "a setting without effect");
         }
+        let resolves = config.stages.resolve;
+        let controls = resolves.then(|| Controls::new(config.resolve.kill_file.clone()));
         let control = match &config.control.token_file {
             Some(token_file) => {
-                let playbooks = playbook_ids(&triage);
-                let metrics = Arc::clone(&metrics);
+                let (playbooks, token_file) = (playbook_ids(&triage), token_file.clone());
+                let (controls, metrics) = (controls.clone(), Arc::clone(&metrics));
                 let limits = AdminLimits::default();
                 let control =
-                    Control::start(config, token_file.clone(), playbooks, metrics, limits);
+                    Control::start(config, token_file, playbooks, controls, metrics, limits);
                 Some(control.map_err(|source| ServiceError::Admin {
                     listen: config.control.listen.to_string(),
                     source,
@@ -159,11 +167,13 @@ impl Service {
             let (config, triage, metrics) =
                 (config.clone(), Arc::clone(&triage), Arc::clone(&metrics));
             let this = Worker { worker, config, triage, metrics, health, stop: stop.clone() };
+            // The last one resolves, if anybody does.
             let (name, run): (_, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
-                if worker < routers {
-                    (format!("worker-{worker}"), Box::new(move || this.route()))
-                } else {
-                    (String::from("resolver"), Box::new(move || resolver::run(this)))
+                match controls.clone().filter(|_| worker >= routers) {
+                    Some(controls) => {
+                        (String::from("resolver"), Box::new(move || resolver::run(this, controls)))
+                    }
+                    None => (format!("worker-{worker}"), Box::new(move || this.route())),
                 };
             let handle = thread::Builder::new().name(name).spawn(run);
             handles.push(handle.map_err(ServiceError::Thread)?);

@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use crate::config::{Config, LogConfig};
+use crate::config::{Config, KafkaConfig, LogConfig};
 use crate::health::Stop;
 use crate::log::embedded::{Store, StoreError};
+use crate::log::kafka::KafkaSettings;
 use crate::log::kafka::tool::{self, Tail, ToolError};
 use crate::log::{NewRecord, Record};
 use crate::service;
@@ -46,7 +47,7 @@ pub fn put(
             }
         }
         LogConfig::Kafka(kafka) => {
-            let put = tool::put(&service::kafka_settings(kafka, 0), topic, records)?;
+            let put = tool::put(&settings(config, kafka), topic, records)?;
             match put.error {
                 Some(error) => {
                     Err(TopicError::Partly { written: put.written, failed: put.failed, error })
@@ -76,8 +77,29 @@ pub fn read(
         }
         LogConfig::Kafka(kafka) => {
             let what = Tail { from_beginning: true, follow, max: None };
-            tool::tail(&service::kafka_settings(kafka, 0), topic, what, &stop, each)?;
+            tool::tail(&settings(config, kafka), topic, what, &stop, each)?;
         }
     }
     Ok(())
+}
+
+/// The first worker's settings, but for its topics.
+pub(crate) fn settings(config: &Config, kafka: &KafkaConfig) -> KafkaSettings {
+    KafkaSettings {
+        message_max_bytes: config.route.max_output_bytes,
+        ..service::kafka_settings(kafka, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_lets_out_can_be_put() {
+        let sets = ["kafka.name=x", "limits.output_bytes=3000000"].map(str::to_owned);
+        let config = Config::load(None, &sets).unwrap();
+        let LogConfig::Kafka(kafka) = &config.log else { panic!("not Kafka") };
+        assert_eq!(settings(&config, kafka).message_max_bytes, 3_000_000);
+    }
 }

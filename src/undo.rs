@@ -2,6 +2,7 @@
 //! out by the resolve stage like everything else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -10,10 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::log::{NewRecord, Record};
+use crate::playbook::NoPlaybook;
 use crate::topics::{self, TopicError};
 
 /// Which resolutions are to be taken back.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
     Ticket(String),
@@ -25,7 +27,43 @@ pub enum Which {
     },
 }
 
+/// Why an order to take something back cannot be meant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Senseless {
+    #[error(transparent)]
+    Playbook(#[from] NoPlaybook),
+    #[error("the time ends before it begins: {from} is after {to}")]
+    Backwards { from: Timestamp, to: Timestamp },
+}
+
+/// Why there is nothing to take back.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Nothing {
+    #[error(
+        "no outcome of {0} was found in {1}: look at the spelling; a call that is still under way has \
+         none yet, and an old one goes when the topic's retention says"
+    )]
+    NoOutcome(Which, String),
+    #[error("nothing of {0} is left to take back; {1}")]
+    Settled(Which, String),
+}
+
 impl Which {
+    /// # Errors
+    /// [`Senseless`] for a playbook that is none of those `known`, and for a time that ends before
+    /// it begins.
+    pub fn check(&self, known: &[String]) -> Result<(), Senseless> {
+        match self {
+            Self::Playbook { id, .. } if !known.contains(id) => {
+                Err(NoPlaybook::new(id, known).into())
+            }
+            Self::Playbook { from, to, .. } if from > to => {
+                Err(Senseless::Backwards { from: *from, to: *to })
+            }
+            Self::Playbook { .. } | Self::Ticket(_) => Ok(()),
+        }
+    }
+
     fn takes(&self, outcome: &Value) -> bool {
         match self {
             Self::Ticket(id) => outcome["ticket_id"] == id.as_str(),
@@ -38,18 +76,66 @@ impl Which {
     }
 }
 
-/// Writes an order for each resolution that is to be taken back; the ids of their tickets.
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ticket(id) => write!(f, "ticket {id}"),
+            Self::Playbook { id, from, to } => write!(f, "playbook {id} from {from} to {to}"),
+        }
+    }
+}
+
+/// What the outcomes say about that.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// By ticket, the order that takes back what still stands, as text, which is the smallest that a
+    /// ticket can be kept in.
+    orders: BTreeMap<String, String>,
+    /// By ticket, why there is nothing to take back.
+    settled: BTreeMap<String, &'static str>,
+}
+
+impl Found {
+    /// Whether there is anything to take back of `which`, after all that `topic` has.
+    ///
+    /// # Errors
+    /// [`Nothing`], with why.
+    pub fn anything(&self, which: &Which, topic: &str) -> Result<(), Nothing> {
+        if !self.orders.is_empty() {
+            return Ok(());
+        }
+        if self.settled.is_empty() {
+            return Err(Nothing::NoOutcome(which.clone(), topic.to_owned()));
+        }
+        let mut tickets: BTreeMap<&str, usize> = BTreeMap::new();
+        for why in self.settled.values() {
+            *tickets.entry(why).or_default() += 1;
+        }
+        let why: Vec<String> = tickets.iter().map(|(why, n)| format!("{why}: {n}")).collect();
+        Err(Nothing::Settled(which.clone(), why.join(", ")))
+    }
+}
+
+/// Looks among the outcomes for what is to be taken back, by order of somebody.
 ///
 /// # Errors
-/// [`TopicError`] if outcomes cannot be read or orders not be written.
-pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, TopicError> {
-    let mut found = BTreeMap::new();
+/// [`TopicError`] if outcomes cannot be read.
+pub fn find(config: &Config, which: &Which, by: &str) -> Result<Found, TopicError> {
+    let mut found = Found::default();
     topics::read(config, &config.resolve.topics.outcomes, false, |record| {
         note(&mut found, which, by, &record);
         ControlFlow::Continue(())
     })?;
-    let tickets = found.keys().cloned().collect();
-    let records = found.into_iter().map(|(ticket, order)| NewRecord {
+    Ok(found)
+}
+
+/// Writes an order for each resolution that was found; the ids of their tickets.
+///
+/// # Errors
+/// [`TopicError`] if orders cannot be written.
+pub fn write(config: &Config, found: Found) -> Result<Vec<String>, TopicError> {
+    let tickets = found.orders.keys().cloned().collect();
+    let records = found.orders.into_iter().map(|(ticket, order)| NewRecord {
         key: Some(ticket.into_bytes()),
         value: Some(order.into_bytes()),
         ..NewRecord::default()
@@ -58,22 +144,46 @@ pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, To
     Ok(tickets)
 }
 
-/// What still stands after this outcome: by ticket, the order that takes it back, as text, which is
-/// the smallest that a ticket can be kept in.
-fn note(found: &mut BTreeMap<String, String>, which: &Which, by: &str, record: &Record) {
+/// Writes an order for each resolution that is to be taken back; the ids of their tickets.
+///
+/// # Errors
+/// [`TopicError`] if outcomes cannot be read or orders not be written.
+pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, TopicError> {
+    write(config, find(config, which, by)?)
+}
+
+/// Takes in the next outcome: what it did still stands, or why nothing does.
+fn note(found: &mut Found, which: &Which, by: &str, record: &Record) {
     let Some(value) = record.value.as_deref() else { return };
     let Ok(outcome) = serde_json::from_slice::<Value>(value) else { return };
     let Some(ticket) = outcome["ticket_id"].as_str().map(str::to_owned) else { return };
+    let takes = which.takes(&outcome);
     match outcome["outcome"].as_str() {
+        // It does not say when the call was made that it took back: the ticket tells.
         Some("undone") => {
-            found.remove(&ticket);
+            if found.orders.remove(&ticket).is_some() || takes {
+                found.settled.insert(ticket, "taken back already");
+            }
         }
-        Some("done" | "unknown")
-            if outcome["known_request"].is_object() && which.takes(&outcome) =>
-        {
-            found.insert(ticket, undo(outcome, by).to_string());
+        Some("done" | "unknown") if outcome["known_request"].is_object() && takes => {
+            found.settled.remove(&ticket);
+            found.orders.insert(ticket, undo(outcome, by).to_string());
+        }
+        Some(_) if takes && !found.orders.contains_key(&ticket) => {
+            found.settled.entry(ticket).or_insert_with(|| why(&outcome));
         }
         _ => {}
+    }
+}
+
+/// Why an outcome leaves nothing to take back.
+fn why(outcome: &Value) -> &'static str {
+    match (outcome["outcome"].as_str(), outcome["reason"].as_str()) {
+        (Some("handed_back"), reason) if reason != Some("not_helped") => {
+            "left to people, so nothing was done"
+        }
+        // A repetition, feedback, or an undo that failed: of a call that must have been before.
+        _ => "acted on, but the outcome that says how is no longer there",
     }
 }
 
@@ -106,24 +216,81 @@ mod tests {
         }
     }
 
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).unwrap()
+    }
+
+    fn found(which: &Which, outcomes: &[(&str, &str, i64)]) -> Found {
+        let mut found = Found::default();
+        for (ticket, outcome, ms) in outcomes {
+            note(&mut found, which, "ops", &record(ticket, outcome, *ms));
+        }
+        found
+    }
+
     #[test]
     fn what_stands_within_the_time_is_found() {
-        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         let which = Which::Playbook { id: String::from("p"), from: at(10), to: at(20) };
-        let mut found = BTreeMap::new();
-        for (ticket, outcome, ms) in [
-            ("early", "done", 9),
-            ("a", "done", 10),
-            ("b", "done", 20),
-            ("late", "done", 21),
-            ("c", "unknown", 15),
-            ("d", "handed_back", 15),
-            ("a", "undone", 10),
-        ] {
-            note(&mut found, &which, "ops", &record(ticket, outcome, ms));
-        }
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["b", "c"]);
-        let order: Value = serde_json::from_str(&found["b"]).expect("an order");
+        let found = found(
+            &which,
+            &[
+                ("early", "done", 9),
+                ("a", "done", 10),
+                ("b", "done", 20),
+                ("late", "done", 21),
+                ("c", "unknown", 15),
+                ("d", "handed_back", 15),
+                ("a", "undone", 10),
+            ],
+        );
+        assert_eq!(found.orders.keys().collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(found.anything(&which, "tickets.outcomes"), Ok(()));
+        let order: Value = serde_json::from_str(&found.orders["b"]).expect("an order");
         assert_eq!((&order["undo"]["by"], &order["ticket"]["body"]), (&json!("ops"), &json!("x")));
+    }
+
+    #[test]
+    fn where_there_is_nothing_it_is_said_why() {
+        let ticket = Which::Ticket(String::from("a"));
+        let playbook = Which::Playbook { id: String::from("p"), from: at(10), to: at(20) };
+        let nothing = |which: &Which, outcomes: &[(&str, &str, i64)]| {
+            let nothing = found(which, outcomes).anything(which, "tickets.outcomes");
+            nothing.expect_err("nothing to take back").to_string()
+        };
+        let none = nothing(&ticket, &[("b", "done", 10), ("b", "undone", 0)]);
+        assert!(none.contains("no outcome of ticket a was found in tickets.outcomes"), "{none}");
+        let none = nothing(&playbook, &[("a", "done", 9)]);
+        assert!(none.contains("no outcome of playbook p from 1970-01-01"), "{none}");
+        for (outcomes, says) in [
+            (&[("a", "done", 10), ("a", "undone", 0)][..], "taken back already: 1"),
+            // What a requester says afterwards changes nothing about it.
+            (&[("a", "undone", 0), ("a", "handed_back", 0)][..], "taken back already: 1"),
+            (&[("a", "handed_back", 0)][..], "left to people, so nothing was done: 1"),
+            (&[("a", "already_handled", 0)][..], "no longer there: 1"),
+        ] {
+            let settled = nothing(&ticket, outcomes);
+            assert!(settled.contains("nothing of ticket a is left to take back"), "{settled}");
+            assert!(settled.contains(says), "{says}: {settled}");
+        }
+        let undone = [("a", "done", 10), ("b", "done", 11), ("a", "undone", 0), ("b", "undone", 0)];
+        let settled = nothing(&playbook, &undone);
+        assert!(settled.contains("taken back already: 2"), "{settled}");
+        // An undo that failed leaves standing what it did not take back.
+        assert!(!found(&ticket, &[("a", "done", 10), ("a", "not_undone", 0)]).orders.is_empty());
+    }
+
+    #[test]
+    fn an_order_names_a_playbook_that_is_there_and_a_time_that_ends() {
+        let known = [String::from("p"), String::from("q")];
+        let check = |id: &str, from, to| {
+            let which = Which::Playbook { id: id.to_owned(), from: at(from), to: at(to) };
+            which.check(&known).map_err(|senseless| senseless.to_string())
+        };
+        assert_eq!(check("p", 10, 10), Ok(()));
+        assert_eq!(Which::Ticket(String::from("a")).check(&[]), Ok(()));
+        let unknown = check("r", 10, 20).expect_err("an unknown playbook");
+        assert_eq!(unknown, "there is no playbook r; there are: p, q");
+        let backwards = check("p", 20, 10).expect_err("a time that ends before it begins");
+        assert!(backwards.contains("ends before it begins"), "{backwards}");
     }
 }

@@ -130,9 +130,22 @@ fn check_names_every_problem_and_what_does_not_fit() {
     let gaps = bad(dir.path(), &["check", "--config", "gaps.toml"]);
     assert!(gaps.contains("Printing/Printer") && gaps.contains("No/such"), "{gaps}");
     assert!(!gaps.contains("Network/VPN"), "{gaps}");
-    assert!(bad(dir.path(), &["check", "--config", "none.toml"]).contains("none.toml"));
+    for (setting, problem) in [
+        ("nosuch.property=1", "kafka.properties.nosuch.property: is refused"),
+        // Both are properties, and do not go together.
+        ("socket.timeout.ms=60000", "kafka.properties: `socket.timeout.ms`"),
+    ] {
+        let set = format!("kafka.properties.{setting}");
+        let told = bad(dir.path(), &["check", "--set", &set]);
+        assert!(told.contains(problem), "{told}");
+    }
+    let missing = bad(dir.path(), &["check", "--config", "none.toml"]);
+    assert!(
+        missing.contains("none.toml") && missing.matches("os error 2").count() == 1,
+        "{missing}"
+    );
     let damaged = bad(dir.path(), &["check", "--set", "model.dir=nowhere"]);
-    assert!(damaged.contains("nowhere"), "{damaged}");
+    assert_eq!(damaged.matches("nowhere/manifest.json: No such file").count(), 1, "{damaged}");
 }
 
 #[test]
@@ -177,6 +190,7 @@ fn the_demo_decides_every_ticket_once_and_serves_metrics() {
     let of = |outcome: &str| resolved.iter().filter(|e| e["outcome"] == outcome).count();
     assert_eq!((of("done"), of("undone"), resolved.len()), (4, 1, 6));
     assert!(resolved.iter().any(|e| e["known_request"]["held_by"] == "vip"), "{stdout}");
+    assert!(good(dir.path(), &["demo", "--help"], "").contains("resolves some by playbooks"));
 }
 
 /// A running daemon on the embedded log, killed with the test.

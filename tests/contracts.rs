@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tickets::record;
-use triaged::log::{Batch, Headers, Outgoing};
+use triaged::log::{Batch, Headers, Outgoing, Record};
 use triaged::resolve::guard::Guard;
 use triaged::stage::Stage as _;
 use triaged::stage::event::{DecisionSchema, Mode};
@@ -25,15 +25,19 @@ fn read(path: &str) -> String {
 }
 
 fn outputs(mode: Mode, values: &[Vec<u8>]) -> Vec<Outgoing> {
+    outputs_of(mode, values.iter().enumerate().map(|(i, v)| record(i as i64, v)).collect())
+}
+
+fn outputs_of(mode: Mode, records: Vec<Record>) -> Vec<Outgoing> {
     let fixture = tickets::fixture();
     let mut settings = fixture.settings.clone();
     settings.mode = mode;
     let mut stage = Route::new(Arc::clone(&fixture.triage), settings, Arc::clone(&fixture.metrics));
-    let records = values.iter().enumerate().map(|(i, v)| record(i as i64, v)).collect();
     stage.run(&Batch::of(records))
 }
 
-/// The demo's tickets, some that have to be left to people, and some with nulls.
+/// The demo's tickets, some that have to be left to people, some with nulls, and some that are
+/// written in other ways than most.
 fn samples() -> Vec<Vec<u8>> {
     let mut samples: Vec<Vec<u8>> =
         read("training/corpus/demo.jsonl").lines().map(|l| l.as_bytes().to_vec()).collect();
@@ -49,7 +53,35 @@ fn samples() -> Vec<Vec<u8>> {
         ticket[field] = Value::Null;
         samples.push(ticket.to_string().into_bytes());
     }
+    samples.extend(odd().iter().map(|ticket| ticket.to_string().into_bytes()));
     samples
+}
+
+/// Tickets that desks send and that other readers may be too strict for.
+fn odd() -> Vec<Value> {
+    let times = [
+        "2024-01-02 03:04:05+09:00",
+        "2024-01-02T03:04:05+0900",
+        "2024-01-02t03:04:05.678z",
+        "2024-01-02T03:04+09",
+        "20240102T030405Z",
+        "2024-01-02T03:04:60Z",
+        "2024-01-02T03:04:05+09:00[Asia/Seoul]",
+    ];
+    let mut values: Vec<(&str, Value)> =
+        times.into_iter().map(|time| ("created_at", time.into())).collect();
+    for field in ["language", "reporter_category", "impact", "urgency", "priority"] {
+        values.extend([(field, 5.into()), (field, 1.0.into()), (field, i64::MIN.into())]);
+        values.extend([(field, Value::Null), (field, "".into())]);
+    }
+    let ids = [12.0.into(), i64::MAX.into(), "인시던트\u{feff}1".into(), "가".repeat(200).into()];
+    values.extend(ids.map(|id: Value| ("ticket_id", id)));
+    let with = |(field, value): (&str, Value)| {
+        let mut ticket = tickets::ticket("odd", "vpn", "down");
+        ticket[field] = value;
+        ticket
+    };
+    values.into_iter().map(with).collect()
 }
 
 fn headers(headers: &Headers) -> Value {
@@ -61,7 +93,9 @@ fn headers(headers: &Headers) -> Value {
 }
 
 fn assert_valid(schema: &Value, instance: &Value, what: &str) {
-    let validator = jsonschema::validator_for(schema).expect("a schema");
+    // Strict, as a reader may be.
+    let strict = jsonschema::options().should_validate_formats(true).build(schema);
+    let validator = strict.expect("a schema");
     let errors: Vec<String> = validator.iter_errors(instance).map(|e| e.to_string()).collect();
     assert!(errors.is_empty(), "{what}: {errors:#?}");
 }
@@ -93,6 +127,21 @@ fn what_the_service_takes_keeps_to_the_published_ticket() {
     let mut ticket = tickets::ticket("x", "vpn", "down");
     ticket.as_object_mut().expect("an object").remove("source");
     assert!(!jsonschema::is_valid(&schema, &ticket), "null is not the same as missing");
+    for (field, wrong) in [
+        ("created_at", "2026-03-04T09:12:00".into()),
+        ("created_at", "yesterday".into()),
+        ("ticket_id", " \u{3000}".into()),
+        ("ticket_id", "a\u{85}b".into()),
+        ("ticket_id", 1.5.into()),
+        ("impact", u64::MAX.into()),
+        ("reporter_category", true.into()),
+    ] {
+        let mut ticket = tickets::ticket("x", "vpn", "down");
+        ticket[field] = wrong;
+        assert!(!jsonschema::is_valid(&schema, &ticket), "{field}: {}", ticket[field]);
+        let output = &outputs(Mode::Binary, &[ticket.to_string().into_bytes()])[0];
+        assert_eq!(&*output.topic, "tickets.dead", "{field}: {}", ticket[field]);
+    }
 }
 
 #[test]
@@ -131,6 +180,78 @@ fn structured_events_carry_the_same_data() {
         let content_type = &headers(&structured.headers)["content-type"];
         assert_eq!(content_type, "application/cloudevents+json; charset=UTF-8");
     }
+}
+
+/// The published schema of events in structured mode, whole.
+fn envelope(api: &Value) -> Value {
+    let mut envelope = api["components"]["schemas"]["envelope"].clone();
+    let data = &mut envelope["properties"]["data"];
+    assert_eq!(data["$ref"], "schema/decision.json");
+    *data = serde_json::from_str(&read("docs/schema/decision.json")).expect("JSON");
+    envelope
+}
+
+#[test]
+fn structured_events_keep_to_their_schema() {
+    let api = asyncapi();
+    let mut samples = samples();
+    samples.push(traced_event());
+    let mut records: Vec<Record> =
+        samples.iter().enumerate().map(|(i, v)| record(i as i64, v)).collect();
+    records[0].timestamp_ms = None;
+    let header = |name: &'static str| (name.into(), Some(b"00-header".to_vec()));
+    records[1].headers = vec![header("CE_Traceparent"), header("traceparent")];
+    let envelope = envelope(&api);
+    let mut traces = Vec::new();
+    for output in outputs_of(Mode::Structured, records) {
+        let message = match &*output.topic {
+            "tickets.routed" => &api["components"]["messages"]["routedStructured"],
+            "tickets.review" => &api["components"]["messages"]["reviewStructured"],
+            other => panic!("{other} is never in structured mode"),
+        };
+        assert_eq!(message["payload"]["$ref"], "#/components/schemas/envelope");
+        assert_eq!(message["headers"]["$ref"], "#/components/schemas/structuredHeaders");
+        let value = output.value.as_deref().expect("a value");
+        let event: Value = serde_json::from_slice(value).expect("JSON");
+        assert_valid(&envelope, &event, "envelope");
+        assert_eq!(event["type"], message["name"]);
+        let headers = headers(&output.headers);
+        assert_valid(&api["components"]["schemas"]["structuredHeaders"], &headers, "headers");
+        assert_eq!(headers["content-type"], message["contentType"]);
+        traces.extend(event["traceparent"].as_str().map(str::to_owned));
+    }
+    assert_eq!(traces, ["00-header", "00-envelope"]);
+    for (channel, message) in [("routed", "routedStructured"), ("review", "reviewStructured")] {
+        let reference = &api["channels"][channel]["messages"][message]["$ref"];
+        assert_eq!(reference, &format!("#/components/messages/{message}"));
+    }
+}
+
+/// A ticket in an event that has a trace.
+fn traced_event() -> Vec<u8> {
+    serde_json::json!({
+        "specversion": "1.0", "id": "1", "source": "/desk", "type": "new",
+        "traceparent": "00-envelope", "tracestate": "x=1",
+        "data": tickets::ticket("traced", "vpn", "down"),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[test]
+fn the_trace_in_an_envelope_goes_on_in_headers() {
+    let schema = asyncapi()["components"]["schemas"]["eventHeaders"].clone();
+    let mut records = vec![record(0, &traced_event()), record(1, &traced_event())];
+    records[1].headers = vec![("ce_traceparent".into(), Some(b"00-header".to_vec()))];
+    let written: Vec<Value> =
+        outputs_of(Mode::Binary, records).iter().map(|output| headers(&output.headers)).collect();
+    for headers in &written {
+        assert_valid(&schema, headers, "headers");
+    }
+    assert_eq!(written[0]["ce_traceparent"], "00-envelope");
+    assert_eq!(written[0]["ce_tracestate"], "x=1");
+    assert_eq!(written[1]["ce_traceparent"], "00-header");
+    assert_eq!(written[1]["ce_tracestate"], Value::Null);
 }
 
 #[test]

@@ -1,4 +1,8 @@
-//! The endpoint for people's orders: who may call it, and that an order is a record.
+//! The endpoint for people's orders: who may call it, that an order is a record, and what it stops
+//! when it cannot be one.
+
+#[path = "support/tickets.rs"]
+mod tickets;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,8 +14,11 @@ use serde_json::Value;
 use triaged::admin::AdminLimits;
 use triaged::admin::control::Control;
 use triaged::config::Config;
+use triaged::controls::Controls;
+use triaged::health::Stop;
 use triaged::log::embedded::FILE;
 use triaged::metrics::{Labels, Metrics};
+use triaged::service::{self, Service, ServiceError};
 use triaged::topics;
 
 const TOKEN: &str = "a-token-that-is-long-enough";
@@ -24,6 +31,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 struct World {
     control: Control,
+    controls: Arc<Controls>,
     config: Config,
     metrics: Arc<Metrics>,
     folder: tempfile::TempDir,
@@ -43,6 +51,18 @@ fn hurried() -> World {
 }
 
 fn limited(limits: AdminLimits) -> World {
+    start(limits, true)
+}
+
+/// Where no order can be recorded. `calls` says whether the process calls runbooks.
+fn unrecorded(calls: bool) -> World {
+    let world = start(AdminLimits::default(), calls);
+    // A file where the log's folder should be.
+    std::fs::write(world.folder.path().join("log"), "").expect("a file");
+    world
+}
+
+fn start(limits: AdminLimits, calls: bool) -> World {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     std::fs::write(&token, format!("{TOKEN}\n")).expect("a token");
@@ -56,8 +76,11 @@ fn limited(limits: AdminLimits) -> World {
     let config = Config::from_layers(None, none, &sets).expect("a configuration");
     let metrics = Metrics::new(&Labels::default(), 1).expect("metrics");
     let playbooks = vec![String::from("unlock")];
-    let control = Control::start(&config, token, playbooks, Arc::clone(&metrics), limits);
-    World { control: control.expect("an endpoint"), config, metrics, folder }
+    let controls = Controls::new(None);
+    controls.apply([]);
+    let of_calls = calls.then(|| Arc::clone(&controls));
+    let control = Control::start(&config, token, playbooks, of_calls, Arc::clone(&metrics), limits);
+    World { control: control.expect("an endpoint"), controls, config, metrics, folder }
 }
 
 impl World {
@@ -134,11 +157,45 @@ fn only_who_has_the_token_is_heard_and_only_by_post() {
         assert_eq!(world.ask("POST", "/kill", token, "").0, 401, "{token:?}");
     }
     assert_eq!(world.ask("GET", "/kill", TOKEN, "").0, 405);
-    assert_eq!(world.ask("POST", "/other", TOKEN, "").0, 404);
     assert!(world.orders().is_empty());
+    assert!(!world.controls.killed(), "who is not heard stops nothing");
+}
+
+#[test]
+fn a_token_that_nobody_could_show_is_said_to_whoever_calls() {
+    let world = world();
+    let token = world.folder.path().join("token");
     // A short token is no token, even if it is the one in the file.
-    std::fs::write(world.folder.path().join("token"), "short").expect("a token");
-    assert_eq!(world.ask("POST", "/kill", "short", "").0, 401);
+    std::fs::write(&token, "short").expect("a token");
+    let (status, body) = world.ask("POST", "/kill", "short", "");
+    assert_eq!((status, body.contains("fewer than 16 characters")), (503, true), "{body}");
+    assert!(!body.contains("short"), "{body}");
+    std::fs::remove_file(&token).expect("a token");
+    let (status, body) = world.ask("POST", "/kill", TOKEN, "");
+    assert_eq!((status, body.contains("cannot be read")), (503, true), "{body}");
+    assert_eq!((world.counted("kill", "failed"), world.counted("kill", "refused")), (2, 0));
+    assert!(world.orders().is_empty() && !world.controls.killed());
+    std::fs::write(&token, TOKEN).expect("a token");
+    assert_eq!(world.ask("POST", "/kill", TOKEN, "").0, 200);
+}
+
+#[test]
+fn the_service_does_not_start_with_a_token_that_nobody_could_show() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    let mut config = tickets::config();
+    config.admin.listen.set_port(0);
+    config.control.listen.set_port(0);
+    config.control.token_file = Some(token.clone());
+    let triage = service::triage(&config).expect("the default model");
+    for text in [None, Some("short")] {
+        if let Some(text) = text {
+            std::fs::write(&token, text).expect("a token");
+        }
+        let refused = Service::start(&config, triage.clone(), Stop::new()).err();
+        let Some(ServiceError::Token(error)) = refused else { panic!("{text:?} is taken") };
+        assert!(error.to_string().contains(&token.display().to_string()), "{error}");
+    }
 }
 
 #[test]
@@ -162,6 +219,68 @@ fn a_wrong_order_is_refused_with_its_reason() {
     assert_eq!(world.ask("POST", "/kill", TOKEN, r#"{"who":"kim"}"#).0, 400);
     assert_eq!(world.ask("POST", "/undo", TOKEN, r#"{"which":{}}"#).0, 400);
     assert!(world.orders().is_empty());
+}
+
+#[test]
+fn what_calls_nothing_known_is_told_what_there_is() {
+    let world = world();
+    for path in ["/", "/kil", "/kill/", "/playbooks/unlock", "/playbooks/unlock/of"] {
+        let (status, body) = world.ask("POST", path, TOKEN, "");
+        assert_eq!(status, 404, "{path}");
+        for order in ["/kill", "/resume", "/playbooks/ID/off", "/playbooks/ID/on", "/undo"] {
+            assert!(body.contains(order), "{path}: {body}");
+        }
+    }
+    assert_eq!(world.counted("unknown", "bad"), 5);
+    assert!(world.orders().is_empty());
+}
+
+#[test]
+fn what_cannot_be_recorded_is_stopped_here_and_said_so() {
+    let world = unrecorded(true);
+    let (status, body) = world.ask("POST", "/playbooks/unlock/off", TOKEN, "");
+    assert_eq!(status, 503);
+    for said in ["not recorded", "in this process only", "repeat it", "the kill file"] {
+        assert!(body.contains(said), "{body}");
+    }
+    assert!(world.controls.off("unlock") && !world.controls.killed());
+    assert_eq!(world.ask("POST", "/kill", TOKEN, "").0, 503);
+    assert!(world.controls.killed() && world.controls.stopped("another"));
+    // Nothing goes again before that is recorded.
+    for path in ["/resume", "/playbooks/unlock/on"] {
+        let (status, body) = world.ask("POST", path, TOKEN, "");
+        assert_eq!((status, body.contains("nothing goes again")), (503, true), "{body}");
+    }
+    assert!(world.controls.killed() && world.controls.off("unlock"));
+    assert_eq!((world.counted("kill", "failed"), world.counted("off", "failed")), (1, 1));
+}
+
+#[test]
+fn a_process_that_calls_nothing_does_not_say_that_it_stopped_anything() {
+    let world = unrecorded(false);
+    let (status, body) = world.ask("POST", "/kill", TOKEN, "");
+    assert_eq!((status, body.contains("nothing is stopped")), (503, true), "{body}");
+    assert!(!world.controls.killed());
+}
+
+#[test]
+fn a_kill_stops_before_it_is_recorded() {
+    let world = world();
+    assert_eq!(world.ask("POST", "/resume", TOKEN, "").0, 200);
+    let stopped = world.while_locked(|| {
+        let mut caller = world.call("POST", "/kill", TOKEN, 0, "");
+        let start = Instant::now();
+        while !world.controls.killed() {
+            assert!(start.elapsed() < SOON, "it waits for the record");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let counted = world.counted("kill", "done");
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        counted
+    });
+    assert_eq!((stopped, world.orders().len()), (0, 2));
 }
 
 #[test]

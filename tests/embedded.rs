@@ -1,7 +1,10 @@
-//! The log in a file, from outside: what goes in comes out byte for byte, and a process that is
-//! killed at any moment, with others writing and reading, loses and doubles nothing.
+//! The log in a file, from outside: what goes in comes out byte for byte, a process that is killed
+//! at any moment, with others writing and reading, loses and doubles nothing, and the commands that
+//! write to it do so only where that is meant.
 
 use std::borrow::Cow;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -262,4 +265,81 @@ fn drain(dir: &Path, total: u64) {
     });
     let limit = Limit { records: 500, bytes: 1 << 20, linger: Duration::from_millis(2) };
     drive(&mut log, &mut stage, limit, &stop, &metrics, &health, 0).unwrap();
+}
+
+fn triaged(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
+    command.current_dir(dir).env_clear().env("HOSTNAME", "test").args(args);
+    command.env("TRIAGED_MODEL__DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/models/default"));
+    command
+}
+
+#[test]
+fn tickets_are_put_into_topics_that_somebody_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("in.jsonl"), "{\"ticket_id\":12.0}\n").unwrap();
+    let put = |topic: &str| {
+        let kept = ["--set", "log.kind=embedded", "--set", "embedded.dir=log"];
+        let args = [&["put", topic, "in.jsonl"][..], &kept].concat();
+        let output = triaged(dir.path(), &args).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (taken, message) = put("ticket.new");
+    assert!(!taken && message.contains("`ticket.new`"), "{message}");
+    assert!(message.contains("tickets.new") && message.contains("tickets.feedback"), "{message}");
+    assert!(!dir.path().join("log").exists(), "the log is left as it was");
+    for topic in ["tickets.new", "tickets.feedback", "tickets.control", "tickets.routed"] {
+        assert!(put(topic).0, "{topic}");
+    }
+    let store = Store::open_existing(&dir.path().join("log")).unwrap();
+    assert_eq!(all(&store, "tickets.new")[0].key.as_deref(), Some(&b"12"[..]));
+    store.put("mine", &[]).unwrap();
+    assert!(put("mine").0, "a topic that is there already");
+    assert!(put("your").1.contains("mine, tickets.actions"));
+}
+
+#[test]
+fn the_demonstration_keeps_out_of_a_log_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("log")).unwrap();
+    store.put("tickets.new", &[NewRecord::default()]).unwrap();
+    let output = triaged(dir.path(), &["demo", "--keep", "log"]).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && message.contains("log is not empty"), "{message}");
+    assert_eq!(store.topics().unwrap()["tickets.new"], 0..1);
+}
+
+#[test]
+fn a_demonstration_that_is_stopped_leaves_nothing_behind() {
+    for signal in ["INT", "TERM"] {
+        let dir = tempfile::tempdir().unwrap();
+        let temporary = dir.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        let left = || fs::read_dir(&temporary).unwrap().count();
+        // It would take several minutes.
+        let args = ["demo", "--rate", "2", "--set", "admin.listen=127.0.0.1:0"];
+        let mut child = triaged(dir.path(), &args)
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.next().is_some_and(|line| line.is_ok()), "no decision came");
+        assert_eq!(left(), 1);
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > Duration::from_secs(30) {
+                child.kill().unwrap();
+                panic!("SIG{signal} did not end it");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!((status.code(), left()), (Some(0), 0), "SIG{signal}");
+    }
 }

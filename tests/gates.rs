@@ -91,6 +91,7 @@ fn a_model_that_loses_a_class_does_not_pass() {
     let allowed = bad(here, &compare(&["--allow-class", "printing"]));
     assert!(!allowed.contains("recall falls") && allowed.contains("not chance"), "{allowed}");
     assert!(bad(here, &compare(&["--allow-class", "plumbing"])).contains("plumbing"));
+    assert!(!run(here, &compare(&["--max-drop", "nan"])).status.success());
 
     let wrong = bad(here, &compare(&["--category-column", "id"]));
     assert!(wrong.contains("neither model has any of these tickets' categories"), "{wrong}");
@@ -153,4 +154,13 @@ fn tickets_that_a_model_was_trained_on_are_noticed() {
     assert_eq!(warnings(&compare, "a.csv"), [true, false]);
     assert_eq!(warnings(&compare, "b.csv"), [false, true]);
     good(here, &["evaluate", "--model", "a", "--data", "a.csv"]);
+    let gate = ["simulate", "--model", "a", "--data", "a.csv", "--floor-precision", "0.5"];
+    assert!(bad(here, &gate).contains("need tickets that it has not seen"));
+    let write = ["simulate", "--model", "a", "--data", "a.csv", "--write-policy", "p.toml"];
+    assert!(bad(here, &write).contains("trained on these very tickets"));
+    assert!(!here.join("p.toml").exists());
+    // The same tickets under another name of a category: known by their ids.
+    let copy = run(here, &["evaluate", "--model", "a", "--data", "b.csv"]);
+    let told = String::from_utf8(copy.stderr).expect("UTF-8");
+    assert!(told.contains("have the ids of tickets that the model in a was fitted on"), "{told}");
 }

@@ -52,8 +52,12 @@ impl World {
         let kafka = Kafka::start(Setup::single(NEWEST)).map_err(|skipped| skipped.to_string())?;
         let topics = Topics::named("");
         daemon::create(&kafka, &topics);
-        for topic in ["actions", "outcomes", "ledger", "control", "feedback"] {
+        for topic in ["actions", "outcomes", "feedback"] {
             kafka.create_topic(&format!("tickets.{topic}"), 1, 1, &[]);
+        }
+        for topic in ["ledger", "control"] {
+            let compacted = [("cleanup.policy", "compact")];
+            kafka.create_topic(&format!("tickets.{topic}"), 1, 1, &compacted);
         }
         let runbook = Runbook::start(script);
         let folder = tempfile::tempdir()?;
@@ -246,11 +250,7 @@ fn kill_switch() -> Result<(), Failed> {
     let done = |n| -> Result<bool, Failed> { Ok(world.values("tickets.outcomes")?.len() >= n) };
     world.put((0..10).map(ticket))?;
     wait(|| done(10))?;
-    let order = json!({ "switch": "everything", "on": false, "by": "ops", "at_ms": 1 });
-    let file = world.folder.path().join("order.json");
-    std::fs::write(&file, order.to_string())?;
-    let file = file.display().to_string();
-    ensure(world.command(&["put", "tickets.control", &file]).status()?.success(), "put failed")?;
+    ensure(world.command(&["kill", "--by", "ops"]).status()?.success(), "kill failed")?;
     let heard = Instant::now();
     while !daemon.get("/metrics").is_some_and(|(_, page)| page.contains("triaged_kill_switch 1")) {
         ensure(heard.elapsed() < Duration::from_secs(1), "it was not heard within a second")?;

@@ -1,13 +1,14 @@
 //! Properties of the route stage that hold for any input: one main output a record, no panic,
-//! batches can be split anywhere, weights add up.
+//! batches can be split anywhere, weights add up, and what is read is what the schema says.
 
 #[path = "support/tickets.rs"]
 mod tickets;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use tickets::record;
 use triaged::log::{Batch, Outgoing, Record};
 use triaged::stage::Stage as _;
@@ -124,6 +125,58 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = schemars::schema_for!(triaged::desk::TicketSchema).to_value();
+    jsonschema::validator_for(&schema).expect("a schema")
+});
+
+fn is_taken(ticket: &Value) -> bool {
+    let text = ticket.to_string();
+    let input =
+        triaged::desk::Input { value: Some(text.as_bytes()), headers: &[], max_bytes: 1 << 20 };
+    triaged::desk::parse(&input).is_ok()
+}
+
+/// What a field may hold, right and wrong. Numbers with a point are so small that each is told
+/// exactly.
+fn field_value() -> impl Strategy<Value = Value> {
+    let edges = prop::sample::select(vec![
+        'a', '가', ' ', '\u{0}', '\u{1f}', '\u{7f}', '\u{85}', '\u{a0}', '\u{1680}', '\u{200b}',
+        '\u{2028}', '\u{3000}', '\u{feff}',
+    ]);
+    let short = prop::collection::vec(edges, 0..4);
+    prop_oneof![
+        3 => short.prop_map(|chars| Value::from(chars.into_iter().collect::<String>())),
+        1 => "a{198,202}".prop_map(Value::from),
+        1 => any::<String>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => any::<i32>().prop_map(|n| Value::from(f64::from(n))),
+        1 => (-1e6_f64..1e6).prop_map(Value::from),
+        1 => prop::sample::select(vec![json!(null), json!(true), json!({"id": 7}), json!([])]),
+    ]
+}
+
+/// Times as desks write them, and some that are none.
+fn time() -> impl Strategy<Value = String> {
+    let any_of = |texts: &[&'static str]| prop::sample::select(texts.to_vec());
+    (
+        any_of(&[
+            "2024-01-02",
+            "20240102",
+            "+002024-01-02",
+            "2024-0102",
+            "2024-13-02",
+            "9999-12-31",
+        ]),
+        any_of(&["T", "t", " ", "", "_"]),
+        any_of(&["03", "03:04", "0304", "03:04:05", "03:04:60.123456789", "030405,5", "24:00"]),
+        any_of(&["Z", "z", "+09", "+0900", "-09:00", "+09:00:30.5", "", " Z"]),
+        any_of(&["", "", "[Asia/Seoul]", "[UTC][u-ca=iso8601]", "x", " "]),
+    )
+        .prop_map(|(day, between, time, offset, zone)| [day, between, time, offset, zone].concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -185,6 +238,27 @@ proptest! {
         let all = model.explain_all(&mut Scratch::default(), &Text::new(&subject, &body)).explanation;
         let sum: f64 = all.words.iter().map(|w| w.weight).sum::<f64>() + all.other + all.prior;
         prop_assert!((sum - all.total).abs() < 1e-9, "{sum} is not {}", all.total);
+    }
+
+    /// No ticket that the schema allows is a dead letter, and no other is in an event.
+    #[test]
+    fn what_is_taken_is_what_the_schema_says(
+        field in prop::sample::select(vec![
+            "ticket_id", "subject", "body", "requester", "source", "language",
+            "reporter_category", "impact", "urgency", "priority",
+        ]),
+        value in field_value(),
+    ) {
+        let mut ticket = tickets::ticket("x", "vpn", "down");
+        ticket[field] = value;
+        prop_assert_eq!(is_taken(&ticket), SCHEMA.is_valid(&ticket), "{}: {}", field, ticket[field]);
+    }
+
+    #[test]
+    fn every_time_that_is_taken_is_as_the_schema_says(time in time()) {
+        let mut ticket = tickets::ticket("x", "vpn", "down");
+        ticket["created_at"] = time.into();
+        prop_assert!(!is_taken(&ticket) || SCHEMA.is_valid(&ticket), "{}", ticket["created_at"]);
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn dates_that_cannot_be_read_and_categories_that_are_too_new_are_told() {
     let told = |report: &triaged::train::TrainReport, what: &str| {
         report.warnings.iter().any(|warning| warning.contains(what))
     };
-    assert!(told(&report, "not learnt: Brand new (15)"), "{:?}", report.warnings);
+    assert!(told(&report, "not learnt: Brand new (0 of its 15)"), "{:?}", report.warnings);
     let counted =
         "test tickets (15 of them of categories that were not learnt, which count as wrong)";
     assert!(bundle.card.contains(counted), "{}", bundle.card);
@@ -279,7 +279,10 @@ fn thirty_tickets_a_class_are_enough_to_say_what_each_is_good_for() {
     let says = |label: &str| held_out.labels.iter().find(|l| l.label == label).map(|l| l.use_for);
     for label in ["Network/VPN", "Network/Wi-Fi", "Printing"] {
         assert!(
-            matches!(says(label), Some(Use::Always | Use::WhenSure | Use::Proposal)),
+            matches!(
+                says(label),
+                Some(Use::Always | Use::WhenSure | Use::WhenSureTogether | Use::Proposal)
+            ),
             "{label}"
         );
     }
@@ -316,4 +319,23 @@ fn quality_on_public_tickets() {
     if let Some(report) = run("korean-intents/train.jsonl", intents) {
         assert!(report.evaluation.heads[0].accuracy > 0.73, "{}", render::report(&report));
     }
+}
+
+#[test]
+fn labels_with_just_too_few_tickets_left_are_told_with_their_numbers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tickets.jsonl");
+    let mut rows = rows(&path, 96);
+    for (i, row) in rows.iter_mut().enumerate() {
+        let letter = |n: usize| char::from(b'a' + n as u8);
+        row["category"] = ["A", "B", "C"][i % 3].into();
+        (row["subject"], row["body"]) =
+            ("".into(), format!("{}{}q thing", letter(i % 26), letter(i / 26)).into());
+    }
+    write_rows(&path, &rows);
+    let mut recipe = Recipe::default();
+    recipe.fit.min_tickets = 30;
+    let error = train(std::slice::from_ref(&path), &recipe, &mut |_| ()).expect_err("too few");
+    let says = "A has most: 29 of its 32 are left to learn from";
+    assert!(error.to_string().contains(says), "{error}");
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// The first argument that makes the bench's binary a copy.
 pub const COPY: &str = "--copy";
-const INPUT: &str = "backlog";
+pub const INPUT: &str = "backlog";
 
 /// What every measurement of a backlog can be told.
 #[derive(clap::Args)]
@@ -75,14 +75,27 @@ impl Backlog {
 
     /// Tickets per second of the plain copy, with so many records a transaction.
     pub fn copy(&self, kafka: &Kafka, group: &str, workers: usize, records: usize) -> f64 {
+        let [workers, records] = [workers, records].map(|n| n.to_string());
+        self.drained(kafka, group, |output| {
+            let mut command = Command::new(std::env::current_exe().expect("this binary"));
+            command.args([COPY, &kafka.bootstrap(), group, &workers, &records, INPUT, output]);
+            vec![command]
+        })
+    }
+
+    /// Tickets per second of processes that share the work, given the topic that they write to.
+    pub fn drained(
+        &self,
+        kafka: &Kafka,
+        group: &str,
+        processes: impl Fn(&str) -> Vec<Command>,
+    ) -> f64 {
         let output = format!("{group}.copied");
         kafka.create_topic(&output, feed::PARTITIONS, 1, &SHORT_LIVED);
-        let mut command = Command::new(std::env::current_exe().expect("this binary"));
-        let [workers, records] = [workers, records].map(|n| n.to_string());
-        command.args([COPY, &kafka.bootstrap(), group, &workers, &records, INPUT, &output]);
-        let process = Process::spawn(&mut command).expect("the copy starts");
+        let spawn = |mut command: Command| Process::spawn(&mut command).expect("it starts");
+        let running: Vec<_> = processes(&output).into_iter().map(spawn).collect();
         let rate = self.rate(kafka, group);
-        drop(process);
+        drop(running);
         rate
     }
 

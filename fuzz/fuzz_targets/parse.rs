@@ -22,6 +22,7 @@ fuzz_target!(|data: (&[u8], Option<&[u8]>, bool)| {
     match parse(&input) {
         Ok(ticket) => {
             assert!(!ticket.id.is_empty());
+            let _ = triaged::desk::trace(value, &ticket);
             serde_json::from_str::<serde_json::Value>(&ticket.original).expect("embeddable JSON");
         }
         Err(malformed) => assert!(!malformed.to_string().is_empty()),

@@ -1,6 +1,7 @@
 //! The endpoint for people: kill and resume, playbooks off and on, undo. POST only, with a bearer
 //! token from a file. What it does is a record in the control topic or among the actions, so every
-//! instance hears of it, and a restart forgets nothing.
+//! instance hears of it, and a restart forgets nothing. What stops calls stops them in this process
+//! before that record is written, which has to wait for brokers that are away.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,20 +20,23 @@ use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{AdminLimits, Listener, REQUEST_BYTES};
+use super::{AdminLimits, Listener, REQUEST_BYTES, token};
 use crate::config::Config;
+use crate::controls::Controls;
 use crate::log::NewRecord;
 use crate::metrics::Metrics;
 use crate::resolve::control::{Order, Switch};
 use crate::undo::{self, Which};
 
-/// A token is at least so long, so that nobody guesses it.
-const SHORTEST_TOKEN: usize = 16;
+/// For those who call something else.
+const ORDERS: &str = "there is no such order; there are POST /kill, /resume, /playbooks/ID/off, \
+                      /playbooks/ID/on and /undo";
 
 struct Shared {
     config: Config,
     token_file: PathBuf,
     playbooks: Vec<String>,
+    controls: Option<Arc<Controls>>,
     metrics: Arc<Metrics>,
     body_timeout: Duration,
 }
@@ -56,7 +60,8 @@ struct Undo {
 pub struct Control(Listener);
 
 impl Control {
-    /// Listens for people's orders.
+    /// Listens for people's orders. `controls` are the switches of the calls that this process
+    /// makes, if it makes any.
     ///
     /// # Errors
     /// When the address cannot be listened at.
@@ -64,13 +69,15 @@ impl Control {
         config: &Config,
         token_file: PathBuf,
         playbooks: Vec<String>,
+        controls: Option<Arc<Controls>>,
         metrics: Arc<Metrics>,
         limits: AdminLimits,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.control.listen)?;
         let body_timeout = limits.body_timeout;
         let config = config.clone();
-        let shared = Arc::new(Shared { config, token_file, playbooks, metrics, body_timeout });
+        let shared =
+            Arc::new(Shared { config, token_file, playbooks, controls, metrics, body_timeout });
         let router = Router::new().fallback(hear).with_state(shared);
         // How long an order takes is up to the log; who gave it shall hear what came of it.
         let limits = AdminLimits { connection_timeout: None, ..limits };
@@ -86,17 +93,20 @@ impl Control {
 async fn hear(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Some(call) = Call::at(head.uri.path()) else {
-        return (StatusCode::NOT_FOUND, "no such order\n").into_response();
+        // The path is anybody's text, and may be a ticket's or a secret: it is not logged.
+        return shared.answer("unknown", None, Came::not("bad", StatusCode::NOT_FOUND, ORDERS));
     };
     let name = call.name();
     let job = match shared.read(call, &head, body).await {
         Ok(job) => job,
         Err(came) => return shared.answer(name, None, came),
     };
+    // At once: writing the order may take as long as the brokers are away.
+    shared.stop_here(&job);
     // Carried out and noted to the end, even if nobody waits for the answer any more.
     let worker = Arc::clone(&shared);
     let answered = tokio::task::spawn_blocking(move || {
-        let came = job.carry_out(name, &worker.config);
+        let came = job.carry_out(name, &worker);
         worker.answer(name, Some(&job), came)
     });
     answered.await.unwrap_or_else(|error| {
@@ -161,16 +171,18 @@ impl Job {
             }
             Call::Undo => {
                 let said: Undo = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                said.which.check(playbooks).map_err(|e| e.to_string())?;
                 Ok(Self::Undo { which: said.which, by: said.by.unwrap_or_else(unnamed) })
             }
         }
     }
 
-    fn carry_out(&self, name: &str, config: &Config) -> Came {
+    fn carry_out(&self, name: &str, shared: &Shared) -> Came {
         let done = match self {
-            Self::Switch(order) => write(config, order)
-                .map(|()| (json!({ "done": name }), String::from("the order is written"))),
-            Self::Undo { which, by } => undo::order(config, which, by)
+            Self::Switch(order) => write(&shared.config, order)
+                .map(|()| (json!({ "done": name }), String::from("the order is written")))
+                .map_err(|why| not_recorded(order, shared.controls.is_some(), &why)),
+            Self::Undo { which, by } => undo::order(&shared.config, which, by)
                 .map(|tickets| {
                     let what = format!("{} undo orders are written", tickets.len());
                     (json!({ "ordered": tickets }), what)
@@ -224,7 +236,12 @@ impl Shared {
     /// The order that a call gives. Nothing of its body is read before the token is seen.
     async fn read(&self, call: Call, head: &Parts, body: Body) -> Result<Job, Came> {
         let bad = |status, why: String| Came::not("bad", status, why);
-        if !self.has_token(&head.headers) {
+        // Read for every call, so that a new token counts from the next call on.
+        let token = token::read(&self.token_file).map_err(|error| {
+            let what = format!("nobody is heard: {error}; the kill file stops all calls meanwhile");
+            Came::not("failed", StatusCode::SERVICE_UNAVAILABLE, what)
+        })?;
+        if !shows(&head.headers, &token) {
             let what = "a bearer token is needed";
             return Err(Came::not("refused", StatusCode::UNAUTHORIZED, what));
         }
@@ -247,13 +264,11 @@ impl Shared {
         Job::read(call, &body, &self.playbooks).map_err(|why| bad(StatusCode::BAD_REQUEST, why))
     }
 
-    /// Whether a caller shows the token; its file is read for every call.
-    fn has_token(&self, headers: &HeaderMap) -> bool {
-        let token = std::fs::read_to_string(&self.token_file).unwrap_or_default();
-        let token = token.trim();
-        let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |v| v.as_bytes());
-        let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
-        token.len() >= SHORTEST_TOKEN && bool::from(shown.ct_eq(token.as_bytes()))
+    /// Stops in this process what an order stops. What it lets go again waits for the record.
+    fn stop_here(&self, job: &Job) {
+        if let (Some(controls), Job::Switch(order)) = (&self.controls, job) {
+            controls.stop_here(order);
+        }
     }
 
     /// Notes what came of a call, and answers it.
@@ -272,6 +287,30 @@ impl Shared {
         }
         response
     }
+}
+
+/// Whether a caller shows the token.
+fn shows(headers: &HeaderMap, token: &str) -> bool {
+    let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |v| v.as_bytes());
+    let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
+    shown.ct_eq(token.as_bytes()).into()
+}
+
+/// What stands after a switch could not be recorded, and what to do. `calls` says whether this
+/// process calls runbooks at all.
+fn not_recorded(order: &Order, calls: bool, why: &str) -> String {
+    let stands = match (order.on, calls) {
+        (true, _) => "nothing goes again: repeat it",
+        (false, true) => {
+            "it is stopped in this process only, and only as long as that runs: repeat it, or put \
+             the kill file (resolve.kill_file) on every instance, which stops all calls"
+        }
+        (false, false) => {
+            "nothing is stopped, as this process calls no runbooks: repeat it, or put the kill \
+             file (resolve.kill_file) on every instance that does, which stops all calls"
+        }
+    };
+    format!("the order was not recorded; {stands} ({why})")
 }
 
 fn unnamed() -> String {

@@ -3,6 +3,7 @@
 
 pub mod control;
 mod report;
+pub mod token;
 
 use std::collections::VecDeque;
 use std::io;

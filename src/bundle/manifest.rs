@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 use super::BundleError;
 use crate::train::method::Method;
 use crate::train::recipe::By;
+use crate::triage::model::scope::Scope;
 use crate::triage::model::{Calibrations, Target};
 use crate::triage::text::fields::Source;
 
 /// The format of bundles that this version writes: what an earlier version would pass over in
 /// silence gets a new number, and so does a change of how texts are read: 5 reads hexadecimal numbers by
-/// their shape.
-pub const FORMAT: u64 = 5;
+/// their shape, 6 has a scope.
+pub const FORMAT: u64 = 6;
 
 /// What is written in `manifest.json`. It holds no time of day: the same data, recipe and
 /// version give the same bytes.
@@ -28,6 +29,9 @@ pub struct Manifest {
     /// What it reads of a ticket beside subject and body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Source>,
+    /// Which tickets it was made for.
+    #[serde(default, skip_serializing_if = "Scope::is_empty")]
+    pub scope: Scope,
     pub heads: Vec<HeadEntry>,
     /// Targets that the data has labels for and the model does not tell, with the reason.
     pub omitted: Vec<Omitted>,
@@ -101,7 +105,8 @@ pub struct HeadMetrics {
     pub calibration_error: f64,
     pub log_loss: f64,
     pub brier: f64,
-    /// Share of the tickets at or above the threshold, and how many of those were right.
+    /// Share of the tickets that it decides alone by the default policy, and how many of those were
+    /// right.
     pub coverage: f64,
     pub precision: f64,
 }

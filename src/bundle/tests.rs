@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::train::method::Method;
 use crate::triage::model::Calibration;
+use crate::triage::text::language::Language;
 
 pub(crate) fn bundle() -> Bundle {
     let vocabulary = ["[UNK]", "error", "printer", "vpn"].map(String::from);
@@ -20,6 +21,7 @@ pub(crate) fn bundle() -> Bundle {
             version: "test-1".to_owned(),
             subject_weight: 2.0,
             fields: vec![],
+            scope: std::iter::once((Language::En, 0.5)).collect(),
             heads: vec![head],
             omitted: vec![],
             training: TrainingFacts {
@@ -79,6 +81,23 @@ fn what_is_written_is_opened_with_the_same_scores() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     let read = read(&path).unwrap().0;
     assert_eq!((read.probes, read.held_out), (bundle().probes, bundle().held_out));
+}
+
+#[test]
+fn a_bundle_names_tickets_that_it_was_fitted_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    let mut bundle = bundle();
+    write(&path, &bundle).unwrap();
+    // What tested it was not fitted on.
+    let ids = |path: &Path| trained_on(path).unwrap().ids;
+    assert_eq!(ids(&path), ["1"]);
+    bundle.manifest.training.recipe = serde_json::json!({ "split": { "refit": true } });
+    write(&path, &bundle).unwrap();
+    assert_eq!(
+        (ids(&path), trained_on(&path).unwrap().data_sha256.as_str()),
+        (vec!["1".to_owned(), "2".to_owned()], "00")
+    );
 }
 
 #[test]

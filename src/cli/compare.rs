@@ -10,7 +10,7 @@ use super::model::{DataArgs, labelled};
 use super::progress::Steps;
 use crate::bundle;
 use crate::train::compare::{self, Comparison, Gate, Side};
-use crate::train::render::percent;
+use crate::train::render::{one_line, percent};
 
 /// Kinds of changed answers that are shown.
 const FLIPS: usize = 20;
@@ -27,7 +27,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME")]
     allow_class: Vec<String>,
     /// Points of recall that a category of 50 or more tickets may lose
-    #[arg(long, value_name = "POINTS", default_value_t = 10.0)]
+    #[arg(long, value_name = "POINTS", default_value = "10", value_parser = points)]
     max_drop: f64,
     /// Tickets listed, by their ids, whose answer changed
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -37,6 +37,12 @@ pub struct CompareArgs {
     json: bool,
 }
 
+/// With what is no number, no class could ever fall too far.
+fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse().ok().filter(|points| (0.0..=100.0).contains(points));
+    points.ok_or_else(|| String::from("must be a number of points from 0 to 100, such as 10"))
+}
+
 pub fn compare(args: &CompareArgs) -> Result<()> {
     let mut recipe = args.data.recipe()?;
     let (old, new) = (bundle::open(&args.old)?, bundle::open(&args.new)?);
@@ -44,7 +50,7 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     recipe.add_fields(new.fields())?;
     let bar = Steps::new();
     let models = [args.old.as_path(), args.new.as_path()];
-    let examples = labelled(&args.data, &recipe, &models, &bar)?.examples;
+    let examples = labelled(&args.data, &recipe, &models, &bar)?.0.examples;
     let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));
     bar.done();
     if rows.iter().all(|row| !row.old.knows_truth && !row.new.knows_truth) {
@@ -64,11 +70,14 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
         serde_json::to_writer_pretty(&mut out, &comparison)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "old {} ({})\nnew {} ({})", old.version, old.id, new.version, new.id)?;
+        for (name, model) in [("old", &old), ("new", &new)] {
+            writeln!(out, "{name} {} ({})", one_line(&model.version), model.id)?;
+        }
         print(&mut out, &comparison)?;
     }
     if !comparison.failures.is_empty() {
-        let why: Vec<String> = comparison.failures.iter().map(ToString::to_string).collect();
+        let why = comparison.failures.iter().map(|failure| one_line(&failure.to_string()));
+        let why: Vec<String> = why.collect();
         bail!("the new model does not pass:\n  {}", why.join("\n  "));
     }
     Ok(())
@@ -96,7 +105,7 @@ fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
         writeln!(
             out,
             "  {:<width$}  {:>7}  {:>10}  {:>10}  {:>3}  {:>4}",
-            class.label,
+            one_line(&class.label),
             class.tickets,
             percent(class.old_recall),
             percent(class.new_recall),
@@ -108,14 +117,15 @@ fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
         writeln!(out, "\nchanged answers")?;
     }
     for f in c.flips.iter().take(FLIPS) {
-        let (won, lost) = (f.wins, f.losses);
-        writeln!(out, "  {:>5}  {} -> {}  ({won} won, {lost} lost)", f.tickets, f.old, f.new)?;
+        let (won, lost, old, new) = (f.wins, f.losses, one_line(&f.old), one_line(&f.new));
+        writeln!(out, "  {:>5}  {old} -> {new}  ({won} won, {lost} lost)", f.tickets)?;
     }
     if c.flips.len() > FLIPS {
         writeln!(out, "  and {} other changes", c.flips.len() - FLIPS)?;
     }
     for t in &c.flipped {
-        writeln!(out, "  {}: {} -> {}, in truth {}", t.id, t.old, t.new, t.truth)?;
+        let [id, old, new, truth] = [&t.id, &t.old, &t.new, &t.truth].map(|text| one_line(text));
+        writeln!(out, "  {id}: {old} -> {new}, in truth {truth}")?;
     }
     if c.failures.is_empty() {
         writeln!(out, "\nthe new model passes")?;
@@ -124,8 +134,8 @@ fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
 }
 
 fn unknown_labels(out: &mut impl Write, name: &str, side: &Side) -> io::Result<()> {
-    let labels: Vec<String> =
-        side.unknown_labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
+    let labels = side.unknown_labels.iter().map(|(label, n)| format!("{} ({n})", one_line(label)));
+    let labels: Vec<String> = labels.collect();
     if labels.is_empty() {
         return Ok(());
     }
@@ -134,4 +144,32 @@ fn unknown_labels(out: &mut impl Write, name: &str, side: &Side) -> io::Result<(
         "  the {name} model does not have these categories, and is wrong on their tickets: {}",
         labels.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::compare::{Answer, Row, compare};
+
+    #[test]
+    fn a_drop_is_a_number_of_points() {
+        assert_eq!([points("0"), points("2.5"), points("100")], [Ok(0.0), Ok(2.5), Ok(100.0)]);
+        for wrong in ["nan", "inf", "-1", "101", "ten", ""] {
+            assert!(points(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn labels_and_ids_do_not_steer_a_terminal() {
+        let answer = |label| Answer { label, decided: true, knows_truth: false };
+        let (truth, old, new) = ("a\u{1b}[2J", "b\nc", "d\u{202e}");
+        let row = Row { id: "\u{7}1", truth, old: answer(old), new: answer(new) };
+        let gate = Gate { max_drop: 10.0, allowed: &[], listed: 9 };
+        let mut out = Vec::new();
+        print(&mut out, &compare(&[row], &gate)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let stray = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(stray) && !text.contains('\u{202e}'), "{text:?}");
+        assert!(text.contains("b c -> d "), "{text}");
+    }
 }

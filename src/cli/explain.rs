@@ -24,7 +24,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// The words of a ticket, instead of a file
-    #[arg(long, value_name = "TEXT", conflicts_with = "file")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// Print JSON instead of a page for people
     #[arg(long)]
@@ -177,4 +177,25 @@ fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: 
         let _ = writeln!(page, "  {sentence}");
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::ExplainArgs;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ExplainArgs,
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_hyphen() {
+        let text = "- VPN does not connect";
+        let line = Line::try_parse_from(["explain", "--text", text, "--json"]).unwrap();
+        assert_eq!(line.args.text.as_deref(), Some(text));
+        assert!(line.args.json);
+    }
 }

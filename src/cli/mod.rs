@@ -13,18 +13,21 @@ mod run;
 mod schema;
 mod show;
 mod simulate;
+mod switch;
 mod topics;
 mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::service;
-use crate::triage::Triage;
+use crate::service::{self, ServiceError};
+use crate::triage::policy::Route;
+use crate::triage::{Mismatch, Triage};
 
 /// Ticket triage for service desks: Kafka in, a trained model, Kafka out, exactly once.
 #[derive(Parser)]
@@ -38,7 +41,7 @@ struct Cli {
 enum Command {
     /// Runs the daemon: reads tickets, decides, writes decisions, until it is told to stop
     Run(ConfigArgs),
-    /// Streams sample tickets through the route stage on an embedded log; needs no broker
+    /// Routes sample tickets on an embedded log, then resolves some by playbooks; needs no broker
     Demo(demo::DemoArgs),
     /// Writes each line of a file as a record to a topic of the configured log
     Put(topics::PutArgs),
@@ -65,6 +68,12 @@ enum Command {
     Model(ModelCommand),
     /// Orders that what playbooks did be taken back
     Undo(undo::UndoArgs),
+    /// Stops all playbooks on all instances, within a second
+    Kill(switch::SwitchArgs),
+    /// Lets playbooks be carried out again after `kill`
+    Resume(switch::SwitchArgs),
+    /// Switches one playbook off or on, on all instances, within a second
+    Playbook(switch::PlaybookArgs),
     /// Prints the JSON Schema of tickets or decisions
     Schema(schema::SchemaArgs),
 }
@@ -90,6 +99,21 @@ impl ConfigArgs {
     fn load(&self) -> Result<Config> {
         Ok(Config::load(self.config.as_deref(), &self.sets)?)
     }
+
+    /// The same for a command that only reads or writes records: what calls need, such as the files
+    /// of credentials, need not be on the machine that a person sits at.
+    fn load_for_records(&self) -> Result<Config> {
+        let sets = [&self.sets[..], &[String::from("stages.run=route")]].concat();
+        Ok(Config::load(self.config.as_deref(), &sets)?)
+    }
+}
+
+/// Who gives an order.
+#[derive(Args)]
+struct By {
+    /// Who orders it, for the record
+    #[arg(long = "by", value_name = "NAME", env = "USER", default_value = "command line")]
+    name: String,
 }
 
 /// Settings, and a model that may be another one than theirs.
@@ -112,9 +136,26 @@ impl ModelArgs {
         Ok(config)
     }
 
+    /// The settings, and what decides by them. A model that is named without a configuration is
+    /// looked at by itself: where the built-in rules are made for other categories, all of its own
+    /// go to the default queue.
     fn load(&self) -> Result<(Config, Triage)> {
-        let config = self.settings()?;
-        let triage = service::triage(&config)?;
+        let mut config = self.settings()?;
+        let alone = self.model.is_some() && self.config.config.is_none();
+        let triage = match service::triage(&config) {
+            Err(ServiceError::Mismatch(found))
+                if alone && found.iter().all(Mismatch::is_of_routes) =>
+            {
+                let queue = Arc::clone(&config.policy.default_queue);
+                eprintln!(
+                    "note: the built-in [[policy.routes]] are for other categories, so everything goes to \
+                     the queue {queue}; --config names rules of your own"
+                );
+                config.policy.routes = vec![Route::any(queue)];
+                service::triage(&config)?
+            }
+            other => other?,
+        };
         Ok((config, triage))
     }
 }
@@ -136,16 +177,34 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Model(ModelCommand::Compare(args)) => compare::compare(&args),
         Command::Undo(args) => undo::undo(&args),
+        Command::Kill(args) => switch::kill(&args),
+        Command::Resume(args) => switch::resume(&args),
+        Command::Playbook(args) => switch::playbook(&args),
         Command::Schema(args) => schema::schema(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("triaged: {error:#}");
+            eprintln!("triaged: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many an error has its cause in its own message.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.contains(&cause) {
+            continue;
+        }
+        if !told.is_empty() {
+            told.push_str(": ");
+        }
+        told.push_str(&cause);
+    }
+    told
 }
 
 /// `triaged … | head` closes our output early, which is no failure.
@@ -156,4 +215,19 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = || std::io::Error::other("no space left");
+        let apart = anyhow::Error::new(io()).context("cannot write a.toml");
+        assert_eq!(told(&apart), "cannot write a.toml: no space left");
+        let within =
+            anyhow::Error::new(io()).context("cannot write a.toml: no space left; make room");
+        assert_eq!(told(&within), "cannot write a.toml: no space left; make room");
+    }
 }

@@ -1,5 +1,6 @@
 //! `triaged train` and `triaged evaluate`.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::{Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::progress::Steps;
-use crate::bundle;
+use crate::bundle::{self, TrainedOn};
 use crate::files;
 use crate::train::data::Data;
 use crate::train::evaluate::predict;
@@ -73,31 +74,67 @@ impl DataArgs {
     }
 }
 
-/// Labelled tickets as the flags say, to ask the models in these directories about. Rows that cannot
-/// be used are counted on standard error, and it is said there which model was trained on the tickets.
+/// What speaks against the numbers of some tickets: a model was fitted on them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// They are the very same data. Otherwise some of them have the same ids, which is a hint.
+    pub certain: bool,
+    pub says: String,
+}
+
+/// What a model was fitted on of some tickets, as far as its bundle tells.
+fn seen(model: &Path, trained_on: &TrainedOn, data: &Data) -> Option<Seen> {
+    let model = model.display();
+    if trained_on.data_sha256 == data.sha256 {
+        let says = format!(
+            "the model in {model} was trained on these very tickets; the numbers are too good"
+        );
+        return Some(Seen { certain: true, says });
+    }
+    let ids: HashSet<&str> = trained_on.ids.iter().map(String::as_str).collect();
+    let known = |id: &str| ids.contains(id) && !is_made_up(id);
+    let n = data.examples.iter().filter(|example| known(&example.id)).count();
+    (n > 0).then(|| Seen {
+        certain: false,
+        says: format!(
+            "{n} of these tickets have the ids of tickets that the model in {model} was fitted on, \
+             and its split.csv names only some of those; if they are the same tickets, the numbers \
+             are too good"
+        ),
+    })
+}
+
+/// Whether an id was given to a row that had none: it says nothing of another file.
+fn is_made_up(id: &str) -> bool {
+    let number = id.strip_prefix("row-").unwrap_or(id);
+    number.is_empty() || (number != id && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Labelled tickets as the flags say, to ask the models in these directories about, and what those
+/// were fitted on of them. Rows that cannot be used are counted on standard error, and what the
+/// models have seen is said there.
 pub(super) fn labelled(
     args: &DataArgs,
     recipe: &Recipe,
     models: &[&Path],
     bar: &Steps,
-) -> Result<Data> {
+) -> Result<(Data, Vec<Seen>)> {
     let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
     for (rejection, rows) in &data.rejected {
         bar.suspend(|| writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str()))?;
     }
-    for column in &data.absent {
-        bar.suspend(|| writeln!(stderr(), "warning: no row has the column {column}"))?;
+    for remark in data.remarks() {
+        bar.suspend(|| writeln!(stderr(), "warning: {remark}"))?;
     }
+    let mut all_seen = Vec::new();
     for model in models {
-        if bundle::trained_on(model)? == data.sha256 {
-            let warning = format!(
-                "warning: the model in {} was trained on these very tickets; the numbers are too good",
-                model.display()
-            );
-            bar.suspend(|| writeln!(stderr(), "{warning}"))?;
+        let seen = seen(model, &bundle::trained_on(model)?, &data);
+        if let Some(seen) = &seen {
+            bar.suspend(|| writeln!(stderr(), "warning: {}", seen.says))?;
         }
+        all_seen.extend(seen);
     }
-    Ok(data)
+    Ok((data, all_seen))
 }
 
 #[derive(Args)]
@@ -178,7 +215,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let model = bundle::open(&args.model)?;
     recipe.add_fields(model.fields())?;
     let bar = Steps::new();
-    let data = labelled(&args.data, &recipe, &[args.model.as_path()], &bar)?;
+    let (data, _) = labelled(&args.data, &recipe, &[args.model.as_path()], &bar)?;
     let predictions = predict(&model, &data.examples, bar.judging(data.examples.len()));
     bar.done();
     let report = Report::of_evaluation(&model, &data, &predictions);
@@ -194,4 +231,48 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         write!(out, "{}", render::evaluation(&report.evaluation))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::data::Example;
+    use crate::triage::text::language::Language;
+
+    fn example(id: &str) -> Example {
+        Example {
+            id: id.to_owned(),
+            subject: String::new(),
+            body: String::from("text"),
+            fields: vec![],
+            labels: [Some("A".into()), None, None, None],
+            language: Language::En,
+            created_at: None,
+        }
+    }
+
+    #[test]
+    fn tickets_that_a_model_was_fitted_on_are_told_by_file_or_by_id() {
+        let data = |sha256: &str| Data {
+            examples: ["1", "2", "3"].map(example).to_vec(),
+            sha256: sha256.to_owned(),
+            ..Data::default()
+        };
+        let trained_on = |ids: &[&str]| TrainedOn {
+            data_sha256: "00".to_owned(),
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let ask = |ids: &[&str], data: &Data| seen(Path::new("m"), &trained_on(ids), data);
+        let same = ask(&["1"], &data("00")).unwrap();
+        assert!(same.certain && same.says.starts_with("the model in m was trained on these very"));
+        let copy = ask(&["1", "3", "99"], &data("11")).unwrap();
+        assert!(!copy.certain && copy.says.starts_with("2 of these tickets have the ids"));
+        assert_eq!(ask(&["7", ""], &data("11")), None);
+        // A row's number is no id: it is the same in every file.
+        let mut numbered = data("11");
+        numbered.examples[0].id = "row-1".to_owned();
+        numbered.examples[1].id = String::new();
+        assert_eq!(ask(&["row-1", "", "99"], &numbered), None);
+        assert!(!is_made_up("row-a") && !is_made_up("1") && is_made_up("row-12"));
+    }
 }

@@ -55,6 +55,9 @@ struct Given {
     /// The known-request model's bundle; without it only rules and slots are tried
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Let examples pass that only the model can tell, where none is given
+    #[arg(long, conflicts_with = "model")]
+    untried: bool,
 }
 
 impl Given {
@@ -66,6 +69,21 @@ impl Given {
         let recognise = self.model.as_ref().map(open).transpose()?;
         let recognise = recognise.as_ref().map(|r| r as &Recognise<'_>);
         Ok(playbooks.flat_map(|p| playbook::tried(p, recognise)).collect())
+    }
+
+    /// Why examples do not pass, if they do not.
+    fn objection(&self, tried: &[Tried]) -> Option<String> {
+        let (failed, open) = (count(tried, has_failed), count(tried, is_open));
+        if failed > 0 {
+            return Some(format!("{failed} of {} examples failed", tried.len()));
+        }
+        (open > 0 && !self.untried).then(|| {
+            format!(
+                "{open} of {} examples were not tried: give the known-request model with --model, \
+                 or let them pass with --untried",
+                tried.len()
+            )
+        })
     }
 }
 
@@ -82,6 +100,7 @@ fn recogniser(requests: Requests) -> impl Fn(&TicketView<'_>) -> Option<Known> {
 pub fn test(args: &TestArgs) -> Result<()> {
     let library = dir::library(&args.given.playbooks)?;
     let tried = args.given.try_all(library.iter())?;
+    warn(library.iter());
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &tried)?;
@@ -89,28 +108,38 @@ pub fn test(args: &TestArgs) -> Result<()> {
     } else {
         table(&mut out, &tried, Palette::new(io::stdout().is_terminal()))?;
     }
-    let failed = tried.iter().filter(|t| has_failed(t)).count();
-    if failed > 0 {
-        bail!("{failed} of {} examples failed", tried.len());
+    match args.given.objection(&tried) {
+        Some(objection) => bail!(objection),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn count(tried: &[Tried], is_so: fn(&Tried) -> bool) -> usize {
+    tried.iter().filter(|t| is_so(t)).count()
 }
 
 fn has_failed(tried: &Tried) -> bool {
     matches!(tried.verdict, Verdict::Failed { .. })
 }
 
+fn is_open(tried: &Tried) -> bool {
+    tried.verdict == Verdict::NeedsModel
+}
+
+/// Says on standard error what is allowed in these playbooks and may still not be meant.
+fn warn<'p>(playbooks: impl Iterator<Item = &'p Playbook>) {
+    for risk in playbooks.flat_map(Playbook::risks) {
+        eprintln!("warning: {risk}");
+    }
+}
+
 fn table(out: &mut impl Write, tried: &[Tried], p: Palette) -> io::Result<()> {
     let width = tried.iter().map(|t| t.playbook.len()).max().unwrap_or(0);
-    let mut open = 0;
     for t in tried {
         let (style, word, detail) = match &t.verdict {
             Verdict::Ok { detail } => (p.good, "ok", detail.as_str()),
             Verdict::Failed { detail } => (p.against, "FAILED", detail.as_str()),
-            Verdict::NeedsModel => {
-                open += 1;
-                (p.doubt, "open", "only the known-request model can tell")
-            }
+            Verdict::NeedsModel => (p.doubt, "open", "only the known-request model can tell"),
         };
         let kind = if t.kind == "example" { "matches" } else { "must not" };
         let subject: String = t.subject.chars().take(40).collect();
@@ -120,7 +149,7 @@ fn table(out: &mut impl Write, tried: &[Tried], p: Palette) -> io::Result<()> {
             t.playbook, t.number, p.faint, p.faint
         )?;
     }
-    let failed = tried.iter().filter(|t| has_failed(t)).count();
+    let (failed, open) = (count(tried, has_failed), count(tried, is_open));
     let ok = tried.len() - failed - open;
     write!(out, "{} examples: {ok} ok, {failed} failed", tried.len())?;
     if open > 0 {
@@ -133,11 +162,11 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
     let folder = dir::read(&args.given.playbooks)?;
     let library = Library::read(&folder.files, None)?;
     let tried = args.given.try_all(library.get(&args.id).into_iter())?;
-    let failed: Vec<&Tried> = tried.iter().filter(|t| has_failed(t)).collect();
+    warn(library.get(&args.id).into_iter());
     let mut out = io::stdout().lock();
-    if !failed.is_empty() {
+    if let Some(objection) = args.given.objection(&tried) {
         table(&mut out, &tried, Palette::default())?;
-        bail!("{} is not approved: {} of its examples failed", args.id, failed.len());
+        bail!("{} is not approved: {objection}", args.id);
     }
     let approval = Approval { approver: args.by.trim().to_owned(), until: args.until };
     if approval.approver.is_empty() {
@@ -153,7 +182,7 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
     if let Some(playbook) = library.get(&args.id) {
         let version = playbook.version;
         writeln!(out, "{} version {version} is approved until {}", args.id, args.until)?;
-        let open = tried.iter().filter(|t| t.verdict == Verdict::NeedsModel).count();
+        let open = count(&tried, is_open);
         if open > 0 {
             writeln!(out, "{open} of its examples were not tried: they need --model")?;
         }
@@ -186,6 +215,19 @@ pub(super) fn standing(out: &mut impl Write, library: &Library) -> io::Result<()
             playbook.mode.as_str(),
             playbook.delivery.as_str(),
         )?;
+    }
+    Ok(())
+}
+
+/// Writes one line for whatever is allowed in these playbooks and may still not be meant.
+pub(super) fn warnings(
+    out: &mut impl Write,
+    library: &Library,
+    queues: &[String],
+) -> io::Result<()> {
+    let risks = library.iter().flat_map(Playbook::risks);
+    for warning in risks.chain(library.strange_queues(queues)) {
+        writeln!(out, "warning   {warning}")?;
     }
     Ok(())
 }

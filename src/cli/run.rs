@@ -10,7 +10,7 @@ use crate::health::Stop;
 use crate::service::{self, Service};
 
 /// The exit code after a second signal, as a shell reports a program ended by SIGTERM.
-const HURRIED: i32 = 143;
+pub const HURRIED: i32 = 143;
 
 pub fn run(args: &ConfigArgs) -> Result<()> {
     let config = args.load()?;
@@ -52,18 +52,18 @@ pub fn run(args: &ConfigArgs) -> Result<()> {
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
     /// Must be called within a runtime.
-    fn new() -> std::io::Result<Self> {
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",

@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::ModelArgs;
-use super::model::{DataArgs, labelled};
+use super::model::{DataArgs, Seen, labelled};
 use super::progress::Steps;
 use crate::bundle;
 use crate::files;
 use crate::train::calibrate::NEVER;
-use crate::train::render::percent;
+use crate::train::render::{one_line, percent};
 use crate::train::simulate;
 use crate::train::simulate::{Outcome, Simulation, Tried, Wanted, below_floors, predict};
 use crate::triage::Mismatch;
@@ -37,7 +37,8 @@ pub struct SimulateArgs {
     /// Write the recommended thresholds as a configuration file
     #[arg(long, value_name = "FILE")]
     write_policy: Option<PathBuf>,
-    /// Fail if with the thresholds in force fewer of the tickets decided alone are right
+    /// Fail if with the thresholds in force fewer of the tickets decided alone are right, or none is
+    /// decided alone and --floor-automation is not given
     #[arg(long, value_name = "SHARE", value_parser = share)]
     floor_precision: Option<f64>,
     /// Fail if with the thresholds in force fewer tickets are decided alone
@@ -66,7 +67,8 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         bail!(Mismatch::UnknownThresholds(unknown));
     }
     let bar = Steps::new();
-    let examples = labelled(&args.data, &recipe, &[dir], &bar)?.examples;
+    let (data, seen) = labelled(&args.data, &recipe, &[dir], &bar)?;
+    let examples = data.examples;
     let predictions = predict(&model, policy, &examples, bar.judging(examples.len()));
     bar.done();
     if predictions.iter().all(|p| p.truth.is_none()) {
@@ -75,6 +77,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
              recipe that are missing"
         );
     }
+    refuse_seen(args, &seen)?;
     let wanted = Wanted {
         precision: args.precision,
         min_tickets: recipe.threshold.min_tickets,
@@ -89,7 +92,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         print(&mut out, &model, &simulation)?;
     }
     if let Some(path) = &args.write_policy {
-        write_policy(path, &model, &simulation)?;
+        write_policy(path, &model, &simulation, &seen)?;
     }
     let below = below_floors(
         &simulation.in_force.outcomes.all,
@@ -103,12 +106,26 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
     Ok(())
 }
 
+/// What a model was trained on shows nothing of other tickets: no gate and no setting may rest on it.
+fn refuse_seen(args: &SimulateArgs, seen: &[Seen]) -> Result<()> {
+    let asked = args.write_policy.is_some()
+        || args.floor_precision.is_some()
+        || args.floor_automation.is_some();
+    match seen.iter().find(|seen| seen.certain) {
+        Some(seen) if asked => bail!(
+            "{}: --write-policy and floors need tickets that it has not seen",
+            one_line(&seen.says)
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn print(out: &mut impl Write, model: &Model, s: &Simulation) -> io::Result<()> {
-    writeln!(out, "Model {} ({}), {} tickets", model.version, model.id, s.tickets)?;
+    writeln!(out, "Model {} ({}), {} tickets", one_line(&model.version), model.id, s.tickets)?;
     writeln!(
         out,
         "{} of them go to a person whatever their confidence: too short, too many unknown words, \
-         too close, or below policy.min_confidence",
+         out of scope, too close, or below policy.min_confidence",
         s.held_back
     )?;
     if s.unknown_truth > 0 {
@@ -164,6 +181,7 @@ fn header(out: &mut impl Write, name: &str, width: usize) -> io::Result<()> {
 }
 
 fn line(out: &mut impl Write, name: &str, width: usize, from: &str, o: &Outcome) -> io::Result<()> {
+    let name = one_line(name);
     let precision = o.precision.map_or("-".to_owned(), percent);
     let at_least = if o.decided == 0 { "-".to_owned() } else { percent(o.precision_lower) };
     writeln!(
@@ -177,7 +195,7 @@ fn line(out: &mut impl Write, name: &str, width: usize, from: &str, o: &Outcome)
 }
 
 /// The recommended thresholds as a file that `--config` takes, or that can be pasted into one.
-fn write_policy(path: &Path, model: &Model, s: &Simulation) -> Result<()> {
+fn write_policy(path: &Path, model: &Model, s: &Simulation, seen: &[Seen]) -> Result<()> {
     let shown = path.display();
     match fs::read_to_string(path) {
         Ok(text) if !text.starts_with(WRITTEN) => {
@@ -187,17 +205,96 @@ fn write_policy(path: &Path, model: &Model, s: &Simulation) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     }
+    files::replace(path, policy_file(model, s, seen)?.as_bytes())
+        .with_context(|| format!("cannot write {shown}"))?;
+    eprintln!("thresholds written to {shown}");
+    Ok(())
+}
+
+/// What [`write_policy`] writes. Whoever opens it later has not seen what was told meanwhile.
+fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> Result<String> {
     let all = &s.recommended.outcomes.all;
     let mut text = format!(
         "{WRITTEN} for model {}, from {} tickets:\n# {} decided without a person, {} of those \
-         right or more (lower bound, 95 %).\n# 1.01 means never.\n[policy.thresholds]\n",
+         right or more (lower bound, 95 %).\n# 1.01 means never.\n",
         model.id,
         s.tickets,
         percent(all.automation),
         percent(all.precision_lower)
     );
+    for seen in seen {
+        text.push_str(&format!("# Careful: {}.\n", one_line(&seen.says)));
+    }
+    text.push_str("[policy.thresholds]\n");
     text.push_str(&toml::to_string(&s.recommended.thresholds)?);
-    files::replace(path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))?;
-    eprintln!("thresholds written to {shown}");
-    Ok(())
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::bundle::tests::bundle;
+    use crate::config::Config;
+    use crate::train::simulate::Prediction;
+    use crate::triage::text::language::Language;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn args(more: &[&str]) -> SimulateArgs {
+        Line::parse_from([&["simulate", "--data", "x.jsonl"][..], more].concat()).args
+    }
+
+    fn seen(certain: bool) -> Vec<Seen> {
+        vec![Seen { certain, says: "the model was\ntrained on them".to_owned() }]
+    }
+
+    #[test]
+    fn what_a_model_was_trained_on_carries_no_gate_and_no_setting() {
+        for gate in ["--floor-precision=0.9", "--floor-automation=0", "--write-policy=p.toml"] {
+            let refused = refuse_seen(&args(&[gate]), &seen(true)).unwrap_err().to_string();
+            assert!(refused.contains("the model was trained on them"), "{refused}");
+            assert!(refuse_seen(&args(&[gate]), &seen(false)).is_ok());
+            assert!(refuse_seen(&args(&[gate]), &[]).is_ok());
+        }
+        assert!(
+            refuse_seen(&args(&[]), &seen(true)).is_ok(),
+            "it is told, and nothing rests on it"
+        );
+        for wrong in ["NaN", "inf", "-0.1", "95"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_written_policy_says_what_it_may_rest_on() {
+        let model = bundle().model().unwrap();
+        let head = model.head(Target::Category).unwrap();
+        let none: [(String, String); 0] = [];
+        let policy = Config::from_layers(None, none, &[]).unwrap().policy;
+        let prediction = Prediction {
+            truth: Some(0),
+            answer: 0,
+            confidence: 0.9,
+            held_back: false,
+            language: Language::En,
+        };
+        let wanted = Wanted { precision: 0.9, min_tickets: 1, per_day: 1.0 };
+        let simulation = simulate::simulate(head, &policy, &[prediction], wanted);
+        let text = policy_file(&model, &simulation, &seen(false)).unwrap();
+        assert!(text.starts_with(WRITTEN), "{text}");
+        assert!(text.contains("# Careful: the model was trained on them.\n[policy.thresholds]"));
+        assert!(toml::from_str::<toml::Table>(&text).is_ok(), "{text}");
+        assert!(!policy_file(&model, &simulation, &[]).unwrap().contains("Careful"));
+        let mut printed = Vec::new();
+        let outcome = &simulation.in_force.outcomes.all;
+        line(&mut printed, "a\u{1b}[31m\nb", 9, "", outcome).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!((printed.lines().count(), printed.contains('\u{1b}')), (1, false), "{printed}");
+    }
 }

@@ -1,16 +1,20 @@
 //! `triaged put` and `triaged tail`: records in and out of the configured log, by hand.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write as _, stdin, stdout};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{ConfigArgs, logging};
+use crate::config::{Config, LogConfig};
+use crate::desk;
+use crate::log::embedded::{Store, StoreError};
 use crate::log::{NewRecord, Record};
 use crate::topics;
 
@@ -25,8 +29,9 @@ pub struct PutArgs {
 }
 
 pub fn put(args: &PutArgs) -> Result<()> {
-    let config = args.config.load()?;
+    let config = args.config.load_for_records()?;
     logging::start(&config.logging);
+    check_topic(&config, &args.topic)?;
     let from = args.file.display().to_string();
     let input: Box<dyn BufRead> = if from == "-" {
         Box::new(BufReader::new(stdin()))
@@ -52,6 +57,33 @@ pub fn put(args: &PutArgs) -> Result<()> {
     }
 }
 
+/// A topic of the embedded log is made as soon as something is put into it, so a slip of the pen would
+/// put tickets where nobody reads them. On Kafka the brokers decide.
+fn check_topic(config: &Config, topic: &str) -> Result<()> {
+    let LogConfig::Embedded(embedded) = &config.log else { return Ok(()) };
+    let mut known = configured(config);
+    match Store::open_existing(&embedded.dir) {
+        Ok(store) => known.extend(store.topics()?.into_keys()),
+        Err(StoreError::Missing { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if known.contains(topic) {
+        return Ok(());
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    bail!("there is no topic `{topic}`, neither configured nor in the log; there are: {known}")
+}
+
+/// Every topic that the configuration names.
+fn configured(config: &Config) -> BTreeSet<String> {
+    let resolve = &config.resolve.topics;
+    let state = [&resolve.actions, &resolve.outcomes, &resolve.ledger];
+    let orders = [&resolve.control, &resolve.feedback];
+    let routed = config.route.output_topics(&config.policy.queues());
+    let topics = config.inputs.iter().chain(&routed).chain(state).chain(orders);
+    topics.map(ToString::to_string).collect()
+}
+
 /// Every line that is not blank as a record.
 pub fn lines_as_records(input: impl BufRead) -> impl Iterator<Item = io::Result<NewRecord>> {
     input.split(b'\n').filter_map(|line| {
@@ -69,7 +101,11 @@ fn key_of(line: &[u8]) -> Option<Vec<u8>> {
     let value: Value = serde_json::from_slice(line).ok()?;
     match value.get("ticket_id")? {
         Value::String(id) => Some(id.clone().into_bytes()),
-        id @ Value::Number(_) => Some(id.to_string().into_bytes()),
+        // As the ticket's outputs have it: `12.0` is 12.
+        Value::Number(id) => {
+            let whole = id.as_f64().filter(|_| id.is_f64()).and_then(desk::whole);
+            Some(whole.map_or_else(|| id.to_string(), |id| id.to_string()).into_bytes())
+        }
         _ => None,
     }
 }
@@ -91,7 +127,7 @@ pub struct TailArgs {
 }
 
 pub fn tail(args: &TailArgs) -> Result<()> {
-    let config = args.config.load()?;
+    let config = args.config.load_for_records()?;
     logging::start(&config.logging);
     let mut left = args.max.unwrap_or(usize::MAX);
     let mut failed = None;
@@ -146,4 +182,23 @@ fn shown(record: &Record) -> Value {
         "headers": headers,
         "value": value.unwrap_or_else(|| bytes(&record.value)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_key_that_its_outputs_will_have() {
+        for (line, key) in [
+            (r#"{"ticket_id":"T-1"}"#, Some("T-1")),
+            (r#"{"ticket_id":12}"#, Some("12")),
+            (r#"{"ticket_id":12.0}"#, Some("12")),
+            (r#"{"ticket_id":1.5}"#, Some("1.5")),
+            (r#"{"ticket_id":null}"#, None),
+            ("not a ticket", None),
+        ] {
+            assert_eq!(key_of(line.as_bytes()).as_deref(), key.map(str::as_bytes), "{line}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{ConfigArgs, logging};
+use super::{By, ConfigArgs, logging, switch};
 use crate::undo::{self, Which};
 
 #[derive(Args)]
@@ -20,33 +20,35 @@ pub struct UndoArgs {
     #[arg(long, value_name = "ID", requires = "from")]
     playbook: Option<String>,
     /// The time's beginning (2026-03-04T09:00:00Z)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "ticket")]
     from: Option<Timestamp>,
     /// The time's end; now, without it
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "ticket")]
     to: Option<Timestamp>,
-    /// Who orders it, for the record
-    #[arg(long, value_name = "NAME", default_value = "triaged undo")]
-    by: String,
+    #[command(flatten)]
+    by: By,
 }
 
 pub fn undo(args: &UndoArgs) -> Result<()> {
-    let config = args.config.load()?;
+    let config = args.config.load_for_records()?;
     logging::start(&config.logging);
-    let which = match (&args.ticket, &args.playbook, args.from) {
-        (Some(ticket), ..) => Which::Ticket(ticket.clone()),
+    let (which, known) = match (&args.ticket, &args.playbook, args.from) {
+        (Some(ticket), ..) => (Which::Ticket(ticket.clone()), Vec::new()),
         (None, Some(id), Some(from)) => {
             let to = args.to.unwrap_or_else(Timestamp::now);
-            Which::Playbook { id: id.clone(), from, to }
+            (Which::Playbook { id: id.clone(), from, to }, switch::known(&config)?)
         }
         _ => bail!("say what to take back: --ticket ID, or --playbook ID with --from TIME"),
     };
-    let tickets = undo::order(&config, &which, &args.by)?;
+    which.check(&known)?;
+    let found = undo::find(&config, &which, &args.by.name)?;
+    let topic = &config.resolve.topics.outcomes;
+    found.anything(&which, topic)?;
+    let tickets = undo::write(&config, found)?;
     let mut out = std::io::stdout().lock();
     for ticket in &tickets {
         writeln!(out, "{ticket}")?;
     }
-    let topic = &config.resolve.topics.outcomes;
     eprintln!("{} undo orders written; what comes of them is in {topic}", tickets.len());
     Ok(())
 }

@@ -8,16 +8,21 @@ use std::time::Duration;
 
 use super::layers::Problem;
 use super::matrix::matrix;
-use super::resolve::{self, ResolveTopics};
+use super::resolve::{self, ResolveTopics, Stages};
+use super::secret::secret;
 use super::{
     AdminConfig, AsWritten, Config, EmbeddedConfig, KafkaConfig, KafkaSection, LogConfig,
-    LogFormat, LoggingConfig, PolicySection, RouteSection, Secret,
+    LogFormat, LoggingConfig, PolicySection, RouteSection, Secret, values,
 };
 use crate::log::{Limit, kafka};
 use crate::stage::event::Mode;
+use crate::stage::resolve::LONGEST_BATCH;
 use crate::stage::route::RouteSettings;
 use crate::triage::policy::{Pattern, Policy, Route};
 use crate::triage::priority::Matrix;
+
+/// What the poll interval must leave after the longest batch of calls: to write down what came of it.
+const COMMIT_TIME: Duration = Duration::from_secs(30);
 
 /// Problems found so far; checking goes on after each.
 #[derive(Default)]
@@ -58,11 +63,17 @@ impl Problems {
         x
     }
 
-    /// A name that can be a topic, a part of one, or a metric label.
+    /// A name that can be a part of a topic's, or a metric label.
     pub(super) fn name(&mut self, path: &str, name: &str) -> Arc<str> {
-        let ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if name.is_empty() || name.len() > 200 || !name.chars().all(ok) {
+        if name.is_empty() || name.len() > 200 || !values::is_plain(name) {
             self.add(path, "must be 1 to 200 of the characters a-z A-Z 0-9 . _ -");
+        }
+        name.into()
+    }
+
+    pub(super) fn topic(&mut self, path: &str, name: &str) -> Arc<str> {
+        if !values::is_topic(name) {
+            self.add(path, "must be 1 to 249 of the characters a-z A-Z 0-9 . _ -, not . or ..");
         }
         name.into()
     }
@@ -70,11 +81,12 @@ impl Problems {
 
 pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
     let mut p = Problems::default();
+    let stages = resolve::stages(&written.stages, &mut p);
     let inputs = inputs(&written.topics.input, &mut p);
     let mut route = RouteSettings {
-        routed: p.name("topics.routed", &written.topics.routed),
-        review: p.name("topics.review", &written.topics.review),
-        dead: p.name("topics.dead", &written.topics.dead),
+        routed: p.topic("topics.routed", &written.topics.routed),
+        review: p.topic("topics.review", &written.topics.review),
+        dead: p.topic("topics.dead", &written.topics.dead),
         actions: None,
         topic_per_queue: written.topics.per_queue,
         mode: mode(&written.output.mode, &mut p),
@@ -84,11 +96,13 @@ pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
             "limits.output_bytes",
             written.limits.output_bytes,
             1000,
-            1 << 30,
+            1_000_000_000, // librdkafka goes no further
         ),
     };
-    if route.source.trim().is_empty() {
+    if route.source.is_empty() {
         p.add("output.source", "must not be empty: it names who wrote the events");
+    } else if !values::is_uri_reference(&route.source) {
+        p.add("output.source", "must be a URI reference, such as /triaged or urn:desk:1");
     }
     let batch = Limit {
         records: p.within("batch.records", written.batch.records, 1, 100_000),
@@ -109,12 +123,11 @@ pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
             if kind != "kafka" {
                 p.add("log.kind", "must be \"kafka\" or \"embedded\"");
             }
-            LogConfig::Kafka(kafka(written.kafka, &mut p))
+            LogConfig::Kafka(kafka(written.kafka, stages, &mut p))
         }
     };
     let matrix = matrix(written.priority, &mut p);
     let policy = policy(written.policy, matrix, &mut p);
-    let stages = resolve::stages(&written.stages, &mut p);
     let resolve = resolve::resolve(written.resolve, &written.topics, stages, &mut p);
     let control = resolve::control(written.control, &mut p);
     all_apart(&inputs, &route, &resolve.topics, &policy, &mut p);
@@ -148,11 +161,11 @@ pub(super) fn check(written: AsWritten) -> Result<Config, Vec<Problem>> {
                 LogFormat::Auto
             }
         },
-        level: written.logging.level,
+        level: values::directives(&written.logging.level).unwrap_or_else(|what| {
+            p.add("logging.level", what);
+            String::new()
+        }),
     };
-    if logging.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
-        p.add("logging.level", "must be a level or filter directives, such as \"info\"");
-    }
     if !p.0.is_empty() {
         return Err(p.0);
     }
@@ -178,7 +191,7 @@ fn inputs(names: &[String], p: &mut Problems) -> Vec<Arc<str>> {
     }
     let mut inputs: Vec<Arc<str>> = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let name = p.name(&format!("topics.input[{i}]"), name);
+        let name = p.topic(&format!("topics.input[{i}]"), name);
         if inputs.contains(&name) {
             p.add(format!("topics.input[{i}]"), "is named twice");
         }
@@ -208,6 +221,12 @@ fn all_apart(
     p: &mut Problems,
 ) {
     let mut topics = route.output_topics(&policy.queues());
+    for queue in policy.queues().iter().filter(|_| route.topic_per_queue) {
+        let length = route.routed.len() + 1 + queue.len();
+        if values::is_topic(&route.routed) && length > values::TOPIC_LENGTH {
+            p.add("topics.per_queue", format!("the topic of queue {queue} would be too long"));
+        }
+    }
     let ResolveTopics { actions, outcomes, ledger, control, feedback } = resolve;
     topics.extend([actions, outcomes, ledger, control, feedback].map(Arc::clone));
     topics.extend(inputs.iter().map(Arc::clone));
@@ -218,7 +237,7 @@ fn all_apart(
     }
 }
 
-fn kafka(section: KafkaSection, p: &mut Problems) -> KafkaConfig {
+fn kafka(section: KafkaSection, stages: Stages, p: &mut Problems) -> KafkaConfig {
     if section.brokers.trim().is_empty() {
         p.add("kafka.brokers", "must name at least one host:port");
     }
@@ -238,6 +257,15 @@ fn kafka(section: KafkaSection, p: &mut Problems) -> KafkaConfig {
     if max_poll < session {
         p.add("kafka.max_poll_interval_ms", "must not be less than kafka.session_timeout_ms");
     }
+    let least = LONGEST_BATCH + COMMIT_TIME;
+    if stages.resolve && max_poll < least {
+        let (least, longest) = (least.as_millis(), LONGEST_BATCH.as_secs());
+        let what = format!(
+            "must be at least {least} where stages.run has \"resolve\": a batch of calls may take \
+             {longest} s, and after the interval another instance takes over what is still being called"
+        );
+        p.add("kafka.max_poll_interval_ms", what);
+    }
     let mut properties = BTreeMap::new();
     for (key, value) in section.properties {
         let text = match value {
@@ -250,19 +278,16 @@ fn kafka(section: KafkaSection, p: &mut Problems) -> KafkaConfig {
                 continue;
             }
         };
+        refuse("properties", &key, &text, p);
         properties.insert(key, Secret::new(text));
     }
     for (key, value) in section.secrets {
         match secret(&value) {
             Ok(secret) => {
+                refuse("secrets", &key, secret.reveal(), p);
                 properties.insert(key, secret);
             }
             Err(what) => p.add(format!("kafka.secrets.{key}"), what),
-        }
-    }
-    for (key, value) in &properties {
-        if let Some(why) = kafka::refused_property(key, value.reveal()) {
-            p.add(format!("kafka.properties.{key}"), format!("is refused: {why}"));
         }
     }
     KafkaConfig {
@@ -283,25 +308,17 @@ fn kafka(section: KafkaSection, p: &mut Problems) -> KafkaConfig {
     }
 }
 
+fn refuse(section: &str, key: &str, value: &str, p: &mut Problems) {
+    if let Some(why) = kafka::refused_property(key, value) {
+        p.add(format!("kafka.{section}.{key}"), format!("is refused: {why}"));
+    }
+}
+
 fn hostname() -> Option<String> {
     let from_env = std::env::var("HOSTNAME").ok();
     let name = from_env.or_else(|| std::fs::read_to_string("/etc/hostname").ok())?;
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// Fetches a secret from where the configuration says; the message never shows a value.
-fn secret(from: &toml::Value) -> Result<Secret, String> {
-    let one = from.as_table().filter(|t| t.len() == 1).and_then(|t| t.iter().next());
-    match one {
-        Some((kind, toml::Value::String(name))) if kind == "env" => std::env::var(name)
-            .map(Secret::new)
-            .map_err(|_| format!("the environment variable {name} is not set")),
-        Some((kind, toml::Value::String(path))) if kind == "file" => std::fs::read_to_string(path)
-            .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-            .map_err(|e| format!("cannot read {path}: {e}")),
-        _ => Err(String::from("must be { env = \"NAME\" } or { file = \"PATH\" }")),
-    }
 }
 
 fn policy(section: PolicySection, matrix: Matrix, p: &mut Problems) -> Policy {
@@ -346,6 +363,8 @@ fn route(i: usize, section: RouteSection, matrix: &Matrix, p: &mut Problems) -> 
     for name in &section.priority {
         match matrix.priority(name) {
             Some(index) => priority.push(index),
+            // Without a matrix, which was noted, there is none.
+            None if matrix.priorities.is_empty() => {}
             None => {
                 let known = matrix.priorities.join(", ");
                 p.add(format!("{path}.priority"), format!("{name} is not one of {known}"));

@@ -7,6 +7,8 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use super::fit::fit;
+
 /// The reference configuration, comments included.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
 
@@ -33,8 +35,10 @@ impl fmt::Display for Problem {
 /// Tables whose keys the user chooses, and what stands below each key: what the text of a variable
 /// or a flag becomes there. What a file holds there is checked later.
 #[derive(Clone, Copy)]
-enum Below {
+pub(super) enum Below {
     Text,
+    /// Text, for which a file may hold another simple value.
+    Property,
     Number,
     /// A table, which has no form as text.
     Table,
@@ -42,10 +46,10 @@ enum Below {
     Like(&'static str),
 }
 
-fn user_keyed(path: &str) -> Option<Below> {
+pub(super) fn user_keyed(path: &str) -> Option<Below> {
     match path {
-        "kafka.properties"
-        | "priority.matrices.itil.impact_aliases"
+        "kafka.properties" => Some(Below::Property),
+        "priority.matrices.itil.impact_aliases"
         | "priority.matrices.itil.urgency_aliases"
         | "priority.matrices.itil.priority_aliases" => Some(Below::Text),
         "policy.thresholds" => Some(Below::Number),
@@ -55,31 +59,32 @@ fn user_keyed(path: &str) -> Option<Below> {
     }
 }
 
-/// Keys that may be left out of an entry of a list of tables.
-const ROUTE_KEYS: [&str; 5] = ["category", "priority", "source", "language", "queue"];
-
-/// Merges the layers over the reference.
+/// Merges the layers over the reference. `None` instead of a table says that the file is no TOML,
+/// so that there is nothing to check.
 ///
-/// `env` are variables (only those that start with `TRIAGED_` count), `sets` are `path=value`.
-///
-/// # Errors
-/// Every unknown key, every wrong type and every variable that was surely meant for a setting, with
-/// its path or name.
+/// `env` are variables (only those that start with `TRIAGED_` count), `sets` are `path=value`. The
+/// problems are every unknown key, every wrong type and every variable that was surely meant for a
+/// setting, with its path or name; none of these is in the table.
 pub fn merge(
     file: Option<&str>,
     env: impl IntoIterator<Item = (String, String)>,
     sets: &[String],
-) -> Result<Table, Vec<Problem>> {
+) -> (Option<Table>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut merged = reference();
+    let mut readable = true;
     if let Some(text) = file {
         match text.parse::<Table>() {
-            Ok(table) => {
-                compare("", "", &merged, &table, &mut problems);
+            Ok(mut table) => {
+                flatten_properties(&mut table, &mut problems);
+                fit("", "", &merged, &mut table, &mut problems);
                 drop_aliases(&mut merged, &table);
                 overlay(&mut merged, table);
             }
-            Err(e) => problems.push(Problem::new("(file)", not_toml(text, &e))),
+            Err(e) => {
+                problems.push(Problem::new("(file)", not_toml(text, &e)));
+                readable = false;
+            }
         }
     }
     let mut env: Vec<_> = env.into_iter().collect();
@@ -102,7 +107,41 @@ pub fn merge(
             None => problems.push(Problem::new(given, "--set takes section.key=value")),
         }
     }
-    if problems.is_empty() { Ok(merged) } else { Err(problems) }
+    (readable.then_some(merged), problems)
+}
+
+/// Gives librdkafka's dotted names one key each: without quotes, TOML reads them as tables in
+/// tables.
+fn flatten_properties(file: &mut Table, out: &mut Vec<Problem>) {
+    let Some(Value::Table(kafka)) = file.get_mut("kafka") else { return };
+    for section in ["properties", "secrets"] {
+        if let Some(Value::Table(nested)) = kafka.get_mut(section) {
+            let mut flat = Table::new();
+            flatten("", std::mem::take(nested), &mut flat, &mut |name| {
+                let path = format!("kafka.{section}.{name}");
+                out.push(Problem::new(path, "is given twice, with quotes and without"));
+            });
+            *nested = flat;
+        }
+    }
+}
+
+fn flatten(prefix: &str, nested: Table, flat: &mut Table, twice: &mut dyn FnMut(&str)) {
+    for (key, value) in nested {
+        let name = join(prefix, &key);
+        match value {
+            Value::Table(inner) if !is_source(&inner) => flatten(&name, inner, flat, twice),
+            _ if flat.contains_key(&name) => twice(&name),
+            _ => {
+                flat.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Whether this says where a secret comes from.
+fn is_source(table: &Table) -> bool {
+    !table.is_empty() && table.keys().all(|key| matches!(key.as_str(), "env" | "file"))
 }
 
 /// What is wrong with a text that is no TOML, and where. The error's own words would show the line,
@@ -147,99 +186,8 @@ pub fn reference() -> Table {
     DEFAULT.parse().unwrap_or_default()
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// Compares `given` with the reference table at `shape` and notes what does not fit. `path` is
-/// what the user wrote; `shape` differs from it below keys that the user chose.
-fn compare(path: &str, shape: &str, reference: &Table, given: &Table, out: &mut Vec<Problem>) {
-    let below = user_keyed(shape);
-    for (key, value) in given {
-        let path = join(path, key);
-        match &below {
-            Some(Below::Text | Below::Number | Below::Table) => {}
-            Some(Below::Like(name)) => {
-                if let Some(like) = reference.get(*name) {
-                    compare_value(&path, &join(shape, name), like, value, out);
-                    if !reference.contains_key(key) {
-                        complete(&path, like, value, out);
-                    }
-                }
-            }
-            None => match reference.get(key) {
-                Some(like) => compare_value(&path, &join(shape, key), like, value, out),
-                None => {
-                    let known: Vec<&str> = reference.keys().map(String::as_str).collect();
-                    let what = format!("is not a setting; there are {}", known.join(", "));
-                    out.push(Problem::new(path, what));
-                }
-            },
-        }
-    }
-}
-
-/// A new entry has nothing below it to fall back to, so it must have every key but the aliases.
-fn complete(path: &str, like: &Value, given: &Value, out: &mut Vec<Problem>) {
-    if let (Value::Table(like), Value::Table(given)) = (like, given) {
-        let needed = like.keys().filter(|k| !k.ends_with("_aliases"));
-        for key in needed.filter(|k| !given.contains_key(*k)) {
-            out.push(Problem::new(join(path, key), "is missing"));
-        }
-    }
-}
-
-fn compare_value(path: &str, shape: &str, like: &Value, given: &Value, out: &mut Vec<Problem>) {
-    match (like, given) {
-        (Value::Table(like), Value::Table(given)) => compare(path, shape, like, given, out),
-        (Value::Array(_), Value::Array(given)) if shape == "policy.routes" => {
-            for (i, route) in given.iter().enumerate() {
-                compare_route(&format!("{path}[{i}]"), route, out);
-            }
-        }
-        (Value::Array(like), Value::Array(given)) => {
-            for (i, value) in given.iter().enumerate() {
-                if let Some(like) = like.first() {
-                    compare_value(&format!("{path}[{i}]"), shape, like, value, out);
-                }
-            }
-        }
-        (Value::Float(_), Value::Integer(_)) => {}
-        _ if like.same_type(given) => {}
-        _ => {
-            let what = format!("must be of type {}, not {}", like.type_str(), given.type_str());
-            out.push(Problem::new(path, what));
-        }
-    }
-}
-
-fn compare_route(path: &str, route: &Value, out: &mut Vec<Problem>) {
-    let Value::Table(route) = route else {
-        out.push(Problem::new(path, "must be a table"));
-        return;
-    };
-    for (key, value) in route {
-        let path = join(path, key);
-        match (key.as_str(), value) {
-            ("queue", Value::String(_)) => {}
-            ("queue", _) => out.push(Problem::new(path, "must be of type string")),
-            (k, Value::Array(list)) if ROUTE_KEYS.contains(&k) => {
-                if !list.iter().all(Value::is_str) {
-                    out.push(Problem::new(path, "must be a list of strings"));
-                }
-            }
-            (k, _) if ROUTE_KEYS.contains(&k) => {
-                out.push(Problem::new(path, "must be a list of strings"));
-            }
-            _ => {
-                let what = format!("is not a setting; there are {}", ROUTE_KEYS.join(", "));
-                out.push(Problem::new(path, what));
-            }
-        }
-    }
-    if !route.contains_key("queue") {
-        out.push(Problem::new(join(path, "queue"), "is missing"));
-    }
 }
 
 /// Lays `over` onto `under`: tables merge, everything else replaces.
@@ -278,7 +226,7 @@ fn find<'t, 'p>(
         let below = user_keyed(&shape);
         let next = match below {
             // A key that the user chose can have dots of its own, as librdkafka's properties do.
-            Some(Below::Text | Below::Number | Below::Table) => None,
+            Some(Below::Text | Below::Property | Below::Number | Below::Table) => None,
             Some(Below::Like(_)) | None => rest.split_once('.'),
         };
         let Some((name, after)) = next else {
@@ -301,7 +249,7 @@ fn read(text: &str, below: Option<Below>, now: Option<&Value>) -> Result<Value, 
     let float = || of_type("float", text.parse().ok().map(Value::Float));
     let only_in_a_file = || Err(String::from("can only be set in a file"));
     match (below, now) {
-        (Some(Below::Text), _) => string(),
+        (Some(Below::Text | Below::Property), _) => string(),
         (Some(Below::Number), _) => float(),
         (Some(Below::Table), _) => only_in_a_file(),
         (_, None) => Err(String::from("is not a setting")),

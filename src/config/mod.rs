@@ -1,12 +1,14 @@
 //! Settings: the layers as written ([`layers`]) become checked values ([`check`]). Every problem is
-//! found at once and named by its path; secrets come from the environment or files and are never
-//! printed.
+//! found at once and named by its path: what does not fit ([`fit`]) is left out, and the rest is
+//! checked all the same. Secrets come from the environment or files and are never printed.
 
 mod check;
+mod fit;
 mod layers;
 mod matrix;
 mod resolve;
 mod secret;
+mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -99,7 +101,7 @@ pub enum LogFormat {
 /// Settings that cannot be used, all of them at once.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the configuration has {} problem{}:\n{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, list(.0))]
     Problems(Vec<Problem>),
@@ -136,12 +138,25 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         sets: &[String],
     ) -> Result<Self, ConfigError> {
-        let merged = layers::merge(file, env, sets).map_err(ConfigError::Problems)?;
-        let written: AsWritten = merged.try_into().map_err(|e: toml::de::Error| {
-            ConfigError::Problems(vec![Problem::new("(configuration)", e.message())])
-        })?;
-        check::check(written).map_err(ConfigError::Problems)
+        let (merged, mut problems) = layers::merge(file, env, sets);
+        match merged.map(checked) {
+            Some(Ok(config)) if problems.is_empty() => return Ok(config),
+            Some(Ok(_)) | None => {}
+            Some(Err(mut found)) => {
+                found.retain(|found| !problems.iter().any(|cause| fit::follows(found, cause)));
+                problems.extend(found);
+            }
+        }
+        Err(ConfigError::Problems(problems))
     }
+}
+
+fn checked(merged: toml::Table) -> Result<Config, Vec<Problem>> {
+    let written: AsWritten = merged.try_into().map_err(|e: toml::de::Error| {
+        // The layers fit the reference, so this is a defect here; better a hint than none.
+        vec![Problem::new("(configuration)", e.message())]
+    })?;
+    check::check(written)
 }
 
 /// The configuration as it is written, after merging.

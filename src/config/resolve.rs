@@ -1,8 +1,10 @@
 //! The settings of auto-resolution: stages, guards, caps, where calls may go.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -159,6 +161,12 @@ pub(super) fn resolve(
     let recent = i64::try_from(RECENT).unwrap_or(i64::MAX);
     let allowed = hosts("resolve.hosts", &section.hosts, p);
     let (credentials, credential_hosts) = credentials(section.credentials, &allowed, p);
+    // Only where calls are made: other processes need not have the files.
+    for (name, bound) in credentials.iter().filter(|_| stages.resolve) {
+        for what in files(&bound.credential).into_iter().filter_map(unusable) {
+            p.add(format!("resolve.credentials.{name}"), what);
+        }
+    }
     ResolveConfig {
         playbooks: path(section.playbooks),
         model_dir: path(section.model),
@@ -208,11 +216,11 @@ pub(super) fn resolve(
         kill_file: path(section.kill_file),
         batch: p.within("resolve.batch", section.batch, 1, 1000),
         topics: ResolveTopics {
-            actions: p.name("topics.actions", &topics.actions),
-            outcomes: p.name("topics.outcomes", &topics.outcomes),
-            ledger: p.name("topics.ledger", &topics.ledger),
-            control: p.name("topics.control", &topics.control),
-            feedback: p.name("topics.feedback", &topics.feedback),
+            actions: p.topic("topics.actions", &topics.actions),
+            outcomes: p.topic("topics.outcomes", &topics.outcomes),
+            ledger: p.topic("topics.ledger", &topics.ledger),
+            control: p.topic("topics.control", &topics.control),
+            feedback: p.topic("topics.feedback", &topics.feedback),
         },
         calls: CallerSettings {
             addresses: addresses(&section.networks, p),
@@ -325,3 +333,27 @@ fn credentials(
     }
     (credentials, all_hosts)
 }
+
+/// The files of a credential.
+fn files(credential: &Credential) -> Vec<&Path> {
+    match credential {
+        Credential::Bearer { token: file }
+        | Credential::Basic { password: file, .. }
+        | Credential::Webhook { secrets: file } => vec![file],
+        Credential::Certificate { certificate, key } => vec![certificate, key],
+    }
+}
+
+/// Why a credential's file cannot be used, as far as its first byte tells. It is read for every call
+/// again, so that it may change later.
+fn unusable(file: &Path) -> Option<String> {
+    let path = file.display();
+    match File::open(file).and_then(|mut file| file.read(&mut [0])) {
+        Ok(0) => Some(format!("{path} is empty")),
+        Ok(_) => None,
+        Err(error) => Some(format!("cannot read {path}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

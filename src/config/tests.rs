@@ -1,6 +1,6 @@
 use super::{Config, ConfigError, LogConfig, layers};
 
-fn problems(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Vec<String> {
+pub(super) fn problems(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Vec<String> {
     let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
     match Config::from_layers(Some(file), env, &sets) {
@@ -287,4 +287,68 @@ fn a_credential_is_bound_to_hosts_that_may_be_called() {
         assert!(found.iter().any(|p| p.starts_with(problem)), "{problem} is not among {found:#?}");
     }
     assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn dotted_names_need_no_quotes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("password");
+    std::fs::write(&path, "hunter2\n").expect("a file");
+    let file = format!(
+        "[kafka.properties]\nsecurity.protocol = \"plaintext\"\nsocket.timeout.ms = 5000\n\
+         sasl.username = \"u\"\n[kafka.secrets]\nsasl.password = {{ file = {path:?} }}"
+    );
+    let config = load(&file, &[], &["kafka.properties.security.protocol=sasl_plaintext"]);
+    let properties = &kafka(&config).properties;
+    assert_eq!(properties["security.protocol"].reveal(), "sasl_plaintext");
+    assert_eq!(properties["socket.timeout.ms"].reveal(), "5000");
+    assert_eq!(properties["sasl.password"].reveal(), "hunter2");
+    assert_eq!(properties.len(), 4);
+    let twice = "[kafka.properties]\n\"sasl.username\" = \"a\"\nsasl.username = \"b\"";
+    let found = problems(twice, &[], &[]);
+    assert_eq!(found, ["kafka.properties.sasl.username: is given twice, with quotes and without"]);
+}
+
+#[test]
+fn what_kafka_would_not_take_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("level");
+    std::fs::write(&path, "3").expect("a file");
+    let file = format!(
+        "[kafka.properties]\nnosuch.property = 1\nsecurity.protocol = \"SASL_SSLX\"\n\
+         partitioner = \"random\"\n[kafka.secrets]\nlog_level = {{ file = {path:?} }}"
+    );
+    let (routed, queue) = ("r".repeat(150), "q".repeat(150));
+    let routed = format!("topics.routed={routed}");
+    let queue = format!("policy.default_queue={queue}");
+    let sets = [
+        "limits.output_bytes=1073741824",
+        "topics.ledger=..",
+        "topics.per_queue=true",
+        "output.source=a b",
+        routed.as_str(),
+        queue.as_str(),
+    ];
+    let found = problems(&file, &[], &sets);
+    let wanted = [
+        "kafka.properties.nosuch.property: is refused: librdkafka knows no such",
+        "kafka.properties.security.protocol: is refused: librdkafka does not take",
+        "kafka.properties.partitioner: is refused: a key's order",
+        "kafka.secrets.log_level: is refused",
+        "limits.output_bytes: must be between 1000 and 1000000000",
+        "topics.ledger: must be 1 to 249",
+        "topics.per_queue: the topic of queue qqq",
+        "output.source: must be a URI reference",
+    ];
+    for path in wanted {
+        assert!(found.iter().any(|p| p.starts_with(path)), "{path} is not among {found:#?}");
+    }
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let error = Config::load(Some(std::path::Path::new("/nowhere/c.toml")), &[]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read /nowhere/c.toml");
+    assert!(std::error::Error::source(&error).is_some());
 }

@@ -55,11 +55,17 @@ pub(super) fn mode(headers: &RecordHeaders) -> Result<Mode, Malformed> {
             return Err(Malformed::BadEnvelope("id, source or type is missing"));
         }
     }
+    check_data_type(content_type.as_deref())?;
+    Ok(Mode::Binary)
+}
+
+/// Data whose type is not said is JSON.
+fn check_data_type(content_type: Option<&str>) -> Result<(), Malformed> {
     match content_type {
-        Some(t) if !t.contains("json") => {
+        Some(t) if !t.to_ascii_lowercase().contains("json") => {
             Err(Malformed::BadEnvelope("the data's content type is not JSON"))
         }
-        _ => Ok(Mode::Binary),
+        _ => Ok(()),
     }
 }
 
@@ -79,6 +85,8 @@ struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow)]
+    datacontenttype: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     data_base64: Option<Cow<'a, str>>,
@@ -91,7 +99,9 @@ pub(super) fn open(text: &str) -> Result<Ticket<'_>, Malformed> {
         return Err(e);
     }
     let envelope: Envelope = serde_json::from_str(text).map_err(|_| {
-        Malformed::BadEnvelope("specversion, id, source or type is missing or no string")
+        Malformed::BadEnvelope(
+            "specversion, id, source or type is missing or an attribute no string",
+        )
     })?;
     if envelope.specversion != "1.0" {
         return Err(Malformed::BadEnvelope("specversion is not 1.0"));
@@ -99,6 +109,7 @@ pub(super) fn open(text: &str) -> Result<Ticket<'_>, Malformed> {
     if envelope.id.is_empty() || envelope.source.is_empty() || envelope.kind.is_empty() {
         return Err(Malformed::BadEnvelope("id, source or type is empty"));
     }
+    check_data_type(envelope.datacontenttype.as_deref())?;
     match (envelope.data, envelope.data_base64) {
         (Some(data), None) => parse_text(data.get()),
         (None, Some(encoded)) => {
@@ -110,6 +121,19 @@ pub(super) fn open(text: &str) -> Result<Ticket<'_>, Malformed> {
         (None, None) => Err(Malformed::BadEnvelope("it has no data")),
         (Some(_), Some(_)) => Err(Malformed::BadEnvelope("it has both data and data_base64")),
     }
+}
+
+/// The trace that an event carries as attributes:
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md>.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Trace {
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
+}
+
+/// The trace in a structured event; none if it is no text.
+pub(super) fn trace(text: &str) -> Trace {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Decoded data lives in a buffer of its own, so the ticket must take what it keeps of it.

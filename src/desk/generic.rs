@@ -10,6 +10,12 @@ use crate::triage::ticket::{Field, Malformed, Ticket};
 /// Longest accepted ticket id, in characters.
 const MAX_ID_CHARS: usize = 200;
 
+/// Below this, 2^53, a floating-point number stands for one integer only.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+const NO_INTEGER: &str = "it must be a string or an integer";
+const TOO_LARGE: &str = "it is too large for a number: send it as a string";
+
 /// Reads a ticket from its JSON text.
 ///
 /// # Errors
@@ -79,7 +85,8 @@ impl<'a> Fields<'a> {
         let id = match self.take(Field::TicketId) {
             Value::Text(id) => id,
             Value::Integer(id) => Cow::Owned(id.to_string()),
-            _ => return Err(bad("it must be a string or an integer")),
+            Value::TooLarge => return Err(bad(TOO_LARGE)),
+            _ => return Err(bad(NO_INTEGER)),
         };
         if id.trim().is_empty() {
             return Err(bad("it is empty"));
@@ -98,6 +105,9 @@ impl<'a> Fields<'a> {
         match self.take(Field::CreatedAt) {
             Value::Text(time) => match time.parse::<jiff::Timestamp>() {
                 Ok(_) => Ok(()),
+                Err(_) if is_complete(&time) => {
+                    Err(bad("it must lie between -9999-01-03 and 9999-12-30"))
+                }
                 Err(_) => Err(bad("it is not an RFC 3339 time with its offset")),
             },
             _ => Err(bad("it must be a string")),
@@ -123,16 +133,30 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A short optional text; numbers are how some desks write impact and urgency.
+    /// A short optional text; some desks number their levels, categories and languages.
     fn hint(&mut self, field: Field) -> Result<Option<Cow<'a, str>>, Malformed> {
         match self.take(field) {
             Value::Text(text) if text.trim().is_empty() => Ok(None),
             Value::Text(text) => Ok(Some(text)),
             Value::Integer(number) => Ok(Some(Cow::Owned(number.to_string()))),
             Value::Null => Ok(None),
-            _ => Err(Malformed::BadField { field, what: "it must be a string" }),
+            Value::TooLarge => Err(Malformed::BadField { field, what: TOO_LARGE }),
+            _ => Err(Malformed::BadField { field, what: NO_INTEGER }),
         }
     }
+}
+
+/// Whether a text has a day, a time and an offset, be they within the clock's range or not.
+fn is_complete(time: &str) -> bool {
+    let pieces = jiff::fmt::temporal::Pieces::parse(time);
+    pieces.is_ok_and(|pieces| pieces.time().is_some() && pieces.offset().is_some())
+}
+
+/// The integer that a number with a point or an exponent is (`12.0`, `1e2`), if it is one and no
+/// other can have been meant.
+pub fn whole(number: f64) -> Option<i64> {
+    // Below that bound nothing is cut off.
+    (number.fract() == 0.0 && number.abs() < EXACT_BELOW).then_some(number as i64)
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -179,6 +203,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Integer(i64),
+    /// An integer that cannot be told exactly, or has more than 64 bits.
+    TooLarge,
     Null,
     Object,
     Other,
@@ -210,11 +236,15 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E>(self, v: u64) -> Result<Value<'de>, E> {
-        Ok(i64::try_from(v).map_or(Value::Other, Value::Integer))
+        Ok(i64::try_from(v).map_or(Value::TooLarge, Value::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+    fn visit_f64<E>(self, v: f64) -> Result<Value<'de>, E> {
+        Ok(match whole(v) {
+            Some(integer) => Value::Integer(integer),
+            None if v.fract() == 0.0 => Value::TooLarge,
+            None => Value::Other,
+        })
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
@@ -246,73 +276,4 @@ impl<'de> Deserialize<'de> for Skipped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Value::deserialize(deserializer).map(|_| Self)
     }
-}
-
-/// The generic ticket as its JSON Schema describes it. Never built: [`parse_text`] reads tickets.
-#[derive(schemars::JsonSchema)]
-#[schemars(title = "Ticket", extend("$id" = "https://triaged.dev/schema/ticket.json"))]
-#[allow(dead_code, reason = "the type exists for its schema")]
-pub struct TicketSchema {
-    /// The desk's own id: a string of 1 to 200 characters without control characters, or an
-    /// integer. It becomes the key of every output.
-    ticket_id: IdSchema,
-    /// The subject line; may be empty or null.
-    subject: OrNull<String>,
-    /// The text; may be empty or null.
-    body: OrNull<String>,
-    /// When the ticket was created: RFC 3339 with an offset.
-    created_at: jiff_schema::Time,
-    /// Who reported it: a name or address, or an object of the desk's own shape; may be null.
-    requester: OrNull<RequesterSchema>,
-    /// Where it was reported, for instance `email`, `portal`, `chat`, `phone`, `monitoring`; may be
-    /// empty or null.
-    source: OrNull<String>,
-    /// Language tag (`en`, `ko`, …). Where it is absent the script of the text decides.
-    language: Option<String>,
-    /// The category that the reporter chose; passed through.
-    reporter_category: Option<String>,
-    /// The reporter's own impact: a hint, in the words of the priority matrix or an alias.
-    impact: Option<HintSchema>,
-    /// The reporter's own urgency: a hint, in the words of the priority matrix or an alias.
-    urgency: Option<HintSchema>,
-    /// The priority it arrived with, in the words of the priority matrix or an alias; the highest is
-    /// never lowered.
-    priority: Option<HintSchema>,
-}
-
-// A value that may be null in a field that must be there: `Option` itself makes a field optional.
-#[derive(schemars::JsonSchema)]
-#[schemars(inline)]
-#[allow(dead_code, reason = "the type exists for its schema")]
-struct OrNull<T>(Option<T>);
-
-#[derive(schemars::JsonSchema)]
-#[schemars(untagged, inline)]
-#[allow(dead_code, reason = "the type exists for its schema")]
-enum IdSchema {
-    Text(#[schemars(length(min = 1, max = 200))] String),
-    Number(i64),
-}
-
-#[derive(schemars::JsonSchema)]
-#[schemars(untagged, inline)]
-#[allow(dead_code, reason = "the type exists for its schema")]
-enum HintSchema {
-    Text(String),
-    Number(i64),
-}
-
-#[derive(schemars::JsonSchema)]
-#[schemars(untagged, inline)]
-#[allow(dead_code, reason = "the type exists for its schema")]
-enum RequesterSchema {
-    Text(String),
-    Object(serde_json::Map<String, serde_json::Value>),
-}
-
-mod jiff_schema {
-    #[derive(schemars::JsonSchema)]
-    #[schemars(transparent, inline)]
-    #[allow(dead_code, reason = "the type exists for its schema")]
-    pub struct Time(#[schemars(extend("format" = "date-time"))] String);
 }

@@ -2,12 +2,17 @@
 
 mod envelope;
 mod generic;
+mod schema;
 
 use std::borrow::Cow;
 
-pub use generic::{TicketSchema, parse_text};
+pub use envelope::Trace;
+pub use generic::{parse_text, whole};
+pub use schema::TicketSchema;
 
 use crate::triage::ticket::{Malformed, Ticket};
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A record as the parser sees it.
 pub struct Input<'a> {
@@ -41,11 +46,21 @@ pub fn parse<'a>(input: &Input<'a>) -> Result<Ticket<'a>, Malformed> {
     }
 }
 
+/// The trace that is in the envelope which `ticket` was read from, given the record's `value`;
+/// empty where the ticket came without one.
+pub fn trace(value: &[u8], ticket: &Ticket<'_>) -> Trace {
+    // A ticket without an envelope is all of the value but for the mark before it.
+    if value.len() <= ticket.original.len() + BYTE_ORDER_MARK.len_utf8() {
+        return Trace::default();
+    }
+    utf8(value).map(envelope::trace).unwrap_or_default()
+}
+
 /// The text of `bytes`, without one leading byte order mark.
 fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| Malformed::NotUtf8 { at: e.valid_up_to() })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
 #[cfg(test)]

@@ -49,6 +49,13 @@ fn every_malformation_has_its_reason() {
         ("ok", edited("\"down\"", "\"\"")),
         ("ok", edited("\"kim\"", "{\"id\":7,\"department\":\"Sales\"}")),
         ("ok", edited("\"x\":", "\"impact\":2,\"urgency\":\"High\",\"x\":")),
+        ("ok", edited("\"INC1\"", "12.0")),
+        ("ok", edited("\"INC1\"", "-0")),
+        (
+            "ok",
+            edited("\"x\":", "\"priority\":1.0,\"language\":1042,\"reporter_category\":5,\"x\":"),
+        ),
+        ("ok", edited("T09:12:00+09:00", " 09:12:00+0900")),
         ("ok", edited("\"down\"", "\"nul \\u0000 esc \\u001b\"")),
         ("not_json", String::from("{")),
         ("not_json", String::from("nonsense")),
@@ -70,6 +77,9 @@ fn every_malformation_has_its_reason() {
         ("bad_field", edited("\"INC1\"", "\"a\\nb\"")),
         ("bad_field", edited("INC1", &"9".repeat(201))),
         ("bad_field", edited("\"INC1\"", "null")),
+        ("bad_field", edited("\"INC1\"", "9223372036854775808")),
+        ("bad_field", edited("\"INC1\"", "9007199254740993.0")),
+        ("bad_field", edited("INC1", "a\\u0085")),
         ("bad_field", edited("\"down\"", "[\"down\"]")),
         ("bad_field", edited("\"kim\"", "[]")),
         ("bad_field", edited("2026-03-04T09:12:00+09:00", "yesterday")),
@@ -84,6 +94,34 @@ fn every_malformation_has_its_reason() {
     assert_eq!(reason_with(b"{\"ticket_id\":\"\xff\"}", &[]), "not_utf8");
     let none = parse(&Input { value: None, headers: &[], max_bytes: 1 });
     assert_eq!(none, Err(Malformed::Empty));
+}
+
+#[test]
+fn numbers_without_a_fraction_are_integers() {
+    let numbers = [("12", "12"), ("12.0", "12"), ("1e2", "100"), ("-0.0", "0")];
+    for (written, read) in numbers {
+        let text = edited("\"INC1\"", written).replace("\"x\":", "\"impact\":3.0,\"x\":");
+        let ticket = crate::desk::parse_text(&text).expect("a ticket");
+        assert_eq!((&*ticket.id, ticket.impact.as_deref()), (read, Some("3")));
+    }
+}
+
+#[test]
+fn messages_say_what_would_be_right() {
+    let said = |text: &str| crate::desk::parse_text(text).expect_err("no ticket").to_string();
+    for (from, to, right) in [
+        ("\"INC1\"", "1.5", "a string or an integer"),
+        ("\"x\":", "\"priority\":1.5,\"x\":", "a string or an integer"),
+        ("\"x\":", "\"language\":[],\"x\":", "a string or an integer"),
+        ("\"INC1\"", "9223372036854775808", "send it as a string"),
+        ("\"x\":", "\"impact\":1e300,\"x\":", "send it as a string"),
+        ("2026-03-04T09:12:00+09:00", "9999-12-31T23:59:59Z", "between -9999-01-03 and 9999-12-30"),
+        ("2026-03-04T09:12:00+09:00", "2026-03-04T09:12:00", "with its offset"),
+        ("2026-03-04T09:12:00+09:00", "2026-13-04T09:12:00Z", "RFC 3339"),
+    ] {
+        let message = said(&edited(from, to));
+        assert!(message.contains(right), "{to}: {message}");
+    }
 }
 
 #[test]
@@ -112,6 +150,16 @@ fn events_in_structured_mode() {
         assert_eq!(reason_with(event("\"data\":7").as_bytes(), headers), "not_an_object");
         assert_eq!(reason_with(event("\"n\":7").as_bytes(), headers), "bad_envelope");
         assert_eq!(reason_with(event("\"data_base64\":\"%\"").as_bytes(), headers), "bad_envelope");
+        for (kind, expected) in [
+            ("\"application/json\"", "ok"),
+            ("\"application/vnd.desk+JSON\"", "ok"),
+            ("null", "ok"),
+            ("\"text/xml\"", "bad_envelope"),
+            ("7", "bad_envelope"),
+        ] {
+            let event = event(&format!("\"datacontenttype\":{kind},\"data\":{TICKET}"));
+            assert_eq!(reason_with(event.as_bytes(), headers), expected, "{kind}");
+        }
     }
     assert_eq!(reason_with(b"{}", &structured), "bad_envelope");
     assert_eq!(reason_with(b"{", &structured), "not_json");
@@ -136,4 +184,25 @@ fn events_in_binary_mode() {
     assert_eq!(reason_with(TICKET.as_bytes(), &headers), "bad_envelope");
     headers[0] = header("ce_specversion", "2.0");
     assert_eq!(reason_with(TICKET.as_bytes(), &headers), "bad_envelope");
+}
+
+#[test]
+fn the_trace_is_read_from_envelopes_alone() {
+    let trace = |value: &str| {
+        let input = Input { value: Some(value.as_bytes()), headers: &[], max_bytes: 4096 };
+        crate::desk::trace(value.as_bytes(), &parse(&input).expect("a ticket"))
+    };
+    let event = |attributes: &str| {
+        let known = r#""specversion":"1.0","id":"1","source":"/desk","type":"new""#;
+        format!("\u{feff}{{{known},{attributes}\"data\":{TICKET}}}")
+    };
+    let full = trace(&event(r#""traceparent":"00-a-b-01","tracestate":"x=1","#));
+    assert_eq!(full.traceparent.as_deref(), Some("00-a-b-01"));
+    assert_eq!(full.tracestate.as_deref(), Some("x=1"));
+    let none = crate::desk::Trace::default();
+    assert_eq!(trace(&event("")), none);
+    assert_eq!(trace(&event(r#""traceparent":7,"#)), none);
+    // A field of the ticket's own is no trace.
+    let field = edited("\"x\":", "\"traceparent\":\"00-a-b-01\",\"x\":");
+    assert_eq!(trace(&format!("\u{feff}{field}")), none);
 }

@@ -113,7 +113,7 @@ impl ResolveMetrics {
             self.playbook_off.with_label_values(&[playbook]);
             self.minutes_saved.with_label_values(&[playbook]);
         }
-        for call in ["kill", "resume", "off", "on", "undo"] {
+        for call in ["kill", "resume", "off", "on", "undo", "unknown"] {
             for result in ["done", "refused", "bad", "failed"] {
                 self.control_calls.with_label_values(&[call, result]);
             }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{document, exact, percent};
 use crate::triage::change::Change;
-use crate::triage::decision::{Category, Decision};
+use crate::triage::decision::{Category, Decision, Doubt};
 use crate::triage::model::Explanation;
 use crate::triage::text::redact::MaskKind;
 use crate::triage::text::tokens::Words;
@@ -137,17 +137,46 @@ pub fn changes(
         sentences
             .push(format!("Its lead over {second} would be larger without {}.", quoted(&against)));
     }
-    sentences.push(if category.threshold.0 > 1.0 {
-        format!("Nothing in the text: {} is never decided without a person.", category.label)
-    } else {
-        format!(
-            "To be decided without a person, {} needs {}; it has {}.",
-            category.label,
-            exact(category.threshold.0),
-            exact(category.confidence.0)
-        )
-    });
+    sentences.push(needed(category, decision.review.as_ref().map(|review| review.reason)));
     sentences
+}
+
+/// What the ticket needs to be decided without a person, by why a person looks at it.
+fn needed(category: &Category<'_>, doubt: Option<Doubt>) -> String {
+    let Category { label, confidence, threshold, .. } = category;
+    if threshold.0 > 1.0 {
+        return format!("Nothing in the text: {label} is never decided without a person.");
+    }
+    let (has, needs) = (exact(confidence.0), exact(threshold.0));
+    let text = match doubt {
+        None | Some(Doubt::LowConfidence) => {
+            return format!("To be decided without a person, {label} needs {needs}; it has {has}.");
+        }
+        Some(Doubt::TooClose) => {
+            let (second, next) = match &category.runner_up {
+                Some(next) => (next.label, exact(next.confidence.0)),
+                None => ("anything else", exact(0.0)),
+            };
+            return format!(
+                "To be decided without a person, {label} has to be further ahead of {second} \
+                 (policy.min_margin); it has {has}, {second} {next}."
+            );
+        }
+        Some(Doubt::TooShort) => {
+            "the text needs more words that the model knows (policy.min_known_words)"
+        }
+        Some(Doubt::UnknownWords) => {
+            "fewer of the text's words may be unknown to the model (policy.max_unknown_share)"
+        }
+        Some(Doubt::OutOfScope) => {
+            "more of the text's words have to be those of the tickets that the model was made for"
+        }
+    };
+    let confidence = match confidence.0 >= threshold.0 {
+        true => String::from("it is sure enough"),
+        false => format!("and {label} needs {needs}; it has {has}"),
+    };
+    format!("To be decided without a person, {text}; {confidence}.")
 }
 
 /// What the model says without some words. It was asked; nothing is estimated.

@@ -29,7 +29,8 @@ pub fn document(title: &str, body: &Markup) -> String {
     page.into_string().chars().map(|c| if is_hostile(c) { '\u{fffd}' } else { c }).collect()
 }
 
-fn is_hostile(c: char) -> bool {
+/// Whether a character steers a terminal or turns the direction of writing.
+pub(crate) fn is_hostile(c: char) -> bool {
     let turns =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && !matches!(c, '\n' | '\t'))

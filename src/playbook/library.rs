@@ -15,6 +15,30 @@ pub struct TextFile {
     pub text: String,
 }
 
+/// An id that none of the playbooks has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no playbook {id}; there are: {known}")]
+pub struct NoPlaybook {
+    id: String,
+    known: String,
+}
+
+impl NoPlaybook {
+    pub fn new(id: &str, known: &[String]) -> Self {
+        Self { id: id.to_owned(), known: known.join(", ") }
+    }
+}
+
+/// The ids that a folder's files name, whatever else is wrong with them: a playbook can be switched
+/// off while somebody is still writing another one.
+pub fn ids(files: &[TextFile]) -> Vec<String> {
+    let id = |file: &TextFile| {
+        let table: toml::Table = file.text.parse().ok()?;
+        table.get("id")?.as_str().map(str::to_owned)
+    };
+    files.iter().filter_map(id).collect()
+}
+
 /// Checked playbooks by id.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
@@ -113,6 +137,37 @@ impl Library {
         }
         problems
     }
+
+    /// Fallback queues that are none of `queues`: perhaps nobody looks into them.
+    pub fn strange_queues(&self, queues: &[String]) -> Vec<Problem> {
+        self.queue_problems(
+            |queue| queues.iter().any(|known| known == queue),
+            "is no queue of the policy: perhaps nobody looks there",
+        )
+    }
+
+    /// Fallback queues that no topic can be named after, for settings with a topic for each queue.
+    pub fn unnameable_queues(&self) -> Vec<Problem> {
+        self.queue_problems(
+            fits_a_topic,
+            "names no topic, and topics.per_queue asks for one: 1 to 200 of the characters a-z A-Z \
+             0-9 . _ -",
+        )
+    }
+
+    fn queue_problems(&self, is_good: impl Fn(&str) -> bool, what: &str) -> Vec<Problem> {
+        let bad = self.iter().filter(|playbook| !is_good(&playbook.fallback_queue));
+        bad.map(|Playbook { file, fallback_queue, .. }| {
+            Problem::new(&**file, "fallback_queue", format!("{fallback_queue:?} {what}"))
+        })
+        .collect()
+    }
+}
+
+/// Whether a topic can be named after a queue: the rule that the settings have for their own.
+fn fits_a_topic(queue: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=200).contains(&queue.len()) && queue.chars().all(plain)
 }
 
 /// Lets an approval count where the lock agrees with it. A file that says something else under

@@ -4,17 +4,22 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::fields::{Fields, name};
+use super::library::{NoPlaybook, ids};
 use super::problem::Found;
 use super::read::{date, same_person};
 use super::{Library, Problem, Problems, TextFile};
 
 /// The lock's file name in a playbook folder.
 pub const LOCK_FILE: &str = "playbooks.lock";
+
+/// An approval ends after so many years at most, so that somebody looks at the playbook again.
+const LONGEST_YEARS: i64 = 2;
 
 const HEAD: &str =
     "# Written by `triaged approve`: what was approved, by whom, until when. Not to be edited.\n";
@@ -139,12 +144,17 @@ fn write(lock: &Lock) -> String {
 pub enum Refused {
     #[error(transparent)]
     Problems(#[from] Problems),
-    #[error("there is no playbook {0} in this folder; there are: {1}")]
-    Unknown(String, String),
+    #[error(transparent)]
+    Unknown(#[from] NoPlaybook),
     #[error("the owner of {0} cannot approve it: two people have to agree")]
     Owner(String),
     #[error("an approval must end on {0} or later")]
     Over(Date),
+    #[error(
+        "an approval must end within {LONGEST_YEARS} years, on {0} at the latest; approve the same \
+         version again to renew it"
+    )]
+    TooLong(Date),
     #[error("{0} has no {1}: write at least one before it is approved")]
     NoExample(String, &'static str),
     #[error("{0} was approved as version {1} with other content: give it a new version")]
@@ -169,15 +179,16 @@ pub fn approve(
 ) -> Result<(TextFile, String), Refused> {
     // A lock that speaks against this very file is what approving is about; see below.
     let library = Library::read(files, None)?;
-    let Some(playbook) = library.get(id) else {
-        let ids: Vec<&str> = library.iter().map(|p| p.id.as_str()).collect();
-        return Err(Refused::Unknown(id.to_owned(), ids.join(", ")));
-    };
+    let playbook = library.get(id).ok_or_else(|| NoPlaybook::new(id, &ids(files)))?;
     if same_person(&playbook.owner, &approval.approver) {
         return Err(Refused::Owner(id.to_owned()));
     }
     if approval.until < today {
         return Err(Refused::Over(today));
+    }
+    let latest = today.saturating_add(Span::new().years(LONGEST_YEARS));
+    if approval.until > latest {
+        return Err(Refused::TooLong(latest));
     }
     if playbook.examples.is_empty() {
         return Err(Refused::NoExample(id.to_owned(), "[[examples]]"));

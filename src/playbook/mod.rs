@@ -27,7 +27,7 @@ use jiff::civil::Date;
 
 pub use examples::{Example, Recognise, Tried, Verdict, tried};
 pub use expect::{Condition, Expect, Test};
-pub use library::{Library, TextFile};
+pub use library::{Library, NoPlaybook, TextFile, ids};
 pub use lock::{Approval, LOCK_FILE, Locked, Refused, approve};
 pub use matching::{Known, Match, MatchedBy, Rule};
 pub use preconditions::Preconditions;
@@ -193,6 +193,22 @@ impl Playbook {
         let primary = primary.to_ascii_lowercase();
         let template = self.reply.get(&primary).or_else(|| self.reply.get("en"));
         template.map_or_else(|| Ok(String::new()), |template| template.fill(values))
+    }
+
+    /// What it acts without, though it could have it: allowed, and worth a warning.
+    pub fn risks(&self) -> Vec<Problem> {
+        if self.mode != Mode::Live {
+            return Vec::new();
+        }
+        let without = |there: bool, path: &str, what: &str| {
+            (!there).then(|| {
+                Problem::new(&*self.file, path, format!("is missing, and it is live: {what}"))
+            })
+        };
+        let edits = "what people change between the decision and the call is not looked at";
+        let unchanged = without(self.unchanged.is_some(), "unchanged", edits);
+        let verify = without(self.verify.is_some(), "verify", "nobody looks whether it helped");
+        unchanged.into_iter().chain(verify).collect()
     }
 
     /// All its calls: the steps, and what stands beside them.

@@ -70,8 +70,8 @@ impl<'l> Admissions<'l> {
         self.seen.insert(asked.ticket.to_owned(), asked.content);
     }
 
-    /// Whether the request may be done now. `on_again_ms` is when a person last switched the
-    /// playbook on. An admitted request counts against the caps from now on.
+    /// Whether the request may be done now. `on_again_ms` is the order by which a person last
+    /// switched the playbook on. An admitted request counts against the caps from now on.
     pub fn admit(&mut self, asked: &Asked<'_>, on_again_ms: i64, now_ms: i64) -> Admission {
         if let Some(past) = self.before(asked) {
             return past;

@@ -56,7 +56,7 @@ impl Switches {
     }
 
     /// When a person last switched this playbook on, in milliseconds since 1970; the earliest
-    /// time of all if nobody has.
+    /// time of all if nobody has. It also tells which order that was, whatever the clock said.
     pub fn on_again_ms(&self, playbook: &str) -> i64 {
         self.find(playbook).filter(|order| order.on).map_or(i64::MIN, |order| order.at_ms)
     }

@@ -1,82 +1,14 @@
 //! The ledger: what was done about which ticket. Built from the entries of one topic, in their
 //! order, and from nothing else, so that whoever reads the topic knows the same.
 
+mod line;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::line::{Entry, Line, Off, State, Why};
 use super::limits::{DAY_MS, HOUR_MS, SwitchOff};
-
-/// How far a ticket's resolution has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// A call was about to be made. If nothing follows, nobody knows whether it was.
-    Started,
-    Done,
-    /// Left to people before anything was called, or after it was taken back.
-    HandedBack,
-    /// Left to people after the runbook failed.
-    Failed,
-    /// Left to people because nobody knows what the runbook did.
-    Unknown,
-    /// Done, and taken back.
-    Undone,
-    /// Done, and the ticket came back.
-    Reopened,
-}
-
-/// One line of the ledger, under the ticket's id as key; a later line replaces an earlier one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    pub ticket: String,
-    pub playbook: String,
-    pub version: u64,
-    pub state: State,
-    /// When the runbook was called, in milliseconds since 1970; none if it was not.
-    pub called_ms: Option<i64>,
-    /// Who asked, as a digest: enough to count, too little to read.
-    pub requester: u64,
-    /// Of the ticket as it was read: tells a repetition from a ticket that changed.
-    pub content: u64,
-    /// When the line was written, in milliseconds since 1970.
-    pub at_ms: i64,
-}
-
-/// A playbook that switched itself off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Off {
-    pub playbook: String,
-    pub at_ms: i64,
-    pub why: Why,
-}
-
-/// Why a playbook switched itself off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    Failures,
-    Reopenings,
-}
-
-/// A record of the ledger's topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    Ticket(Entry),
-    Off(Off),
-}
-
-impl Line {
-    /// Under which compaction keeps the last line only.
-    pub fn key(&self) -> String {
-        match self {
-            Self::Ticket(entry) => format!("ticket/{}", entry.ticket),
-            Self::Off(off) => format!("off/{}", off.playbook),
-        }
-    }
-}
 
 /// A call as caps count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +33,14 @@ pub struct Known {
     pub at_ms: i64,
 }
 
+/// One of a playbook's last calls, or a failure before its first request, for the switch-off.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    ticket: u128,
+    /// As in [`Entry`].
+    on_ms: Option<i64>,
+}
+
 /// Everything that the topic's entries say, but for what is forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -108,8 +48,8 @@ pub struct Ledger {
     playbooks: Vec<String>,
     /// Those that ended in the last hour before the newest, or later, in order of their entries.
     calls: VecDeque<Call>,
-    /// By playbook, the tickets of its last calls.
-    recent: HashMap<u16, VecDeque<u128>>,
+    /// By playbook, its last calls.
+    recent: HashMap<u16, VecDeque<Recent>>,
     off: HashMap<u16, Off>,
     /// Tickets created after this time are held against all that was ever done.
     reach_ms: Option<i64>,
@@ -160,7 +100,8 @@ impl Ledger {
         match (before.and_then(|known| known.called_ms), entry.called_ms) {
             // The outcome of a call that was counted when it started is no second call.
             (before, Some(called_ms)) if before != Some(called_ms) => {
-                self.call(key, counted(called_ms));
+                self.call(counted(called_ms));
+                self.note_recent(playbook, Recent { ticket: key, on_ms: entry.on_ms });
             }
             (Some(_), Some(called_ms)) if was_open => {
                 self.end(&open(called_ms), counted(called_ms));
@@ -168,22 +109,30 @@ impl Ledger {
             (Some(started_ms), None) if was_open => self.uncall(key, &open(started_ms)),
             _ => {}
         }
+        // Nothing was sent, so no cap counts it; it speaks against the playbook all the same.
+        if entry.called_ms.is_none() && entry.state == State::Failed {
+            self.note_recent(playbook, Recent { ticket: key, on_ms: entry.on_ms });
+        }
         self.drop_if_old(playbook, key);
     }
 
-    /// Counts a call.
-    fn call(&mut self, ticket: u128, call: Call) {
+    /// Counts a call for the caps.
+    fn call(&mut self, call: Call) {
         self.calls.push_back(call);
         while self.calls.front().is_some_and(|first| first.until_ms <= call.at_ms - HOUR_MS) {
             self.calls.pop_front();
         }
-        let recent = self.recent.entry(call.playbook).or_default();
-        recent.retain(|other| *other != ticket);
-        recent.push_back(ticket);
+    }
+
+    /// Counts a call for the switch-off.
+    fn note_recent(&mut self, playbook: u16, call: Recent) {
+        let recent = self.recent.entry(playbook).or_default();
+        recent.retain(|other| other.ticket != call.ticket);
+        recent.push_back(call);
         if recent.len() > RECENT
             && let Some(oldest) = recent.pop_front()
         {
-            self.drop_if_old(call.playbook, oldest);
+            self.drop_if_old(playbook, oldest.ticket);
         }
     }
 
@@ -200,7 +149,7 @@ impl Ledger {
             self.calls.remove(place);
         }
         if let Some(recent) = self.recent.get_mut(&call.playbook) {
-            recent.retain(|other| *other != ticket);
+            recent.retain(|other| other.ticket != ticket);
         }
     }
 
@@ -214,7 +163,7 @@ impl Ledger {
             return;
         }
         self.reach_ms = Some(reach_ms);
-        let recent: HashSet<u128> = self.recent.values().flatten().copied().collect();
+        let recent: HashSet<u128> = self.recent.values().flatten().map(|r| r.ticket).collect();
         let written_after = reach_ms - APART_MS;
         self.tickets.retain(|ticket, k| k.at_ms > written_after || recent.contains(ticket));
     }
@@ -231,7 +180,7 @@ impl Ledger {
         let old = |known: &Known| known.at_ms <= reach_ms - APART_MS;
         let recent = self.recent.get(&playbook);
         if self.tickets.get(&ticket).is_some_and(old)
-            && !recent.is_some_and(|recent| recent.contains(&ticket))
+            && !recent.is_some_and(|recent| recent.iter().any(|r| r.ticket == ticket))
         {
             self.tickets.remove(&ticket);
         }
@@ -253,8 +202,17 @@ impl Ledger {
             called_ms: known.called_ms,
             requester: known.requester,
             content: known.content,
+            on_ms: self.on_ms(ticket),
             at_ms,
         })
+    }
+
+    /// By which order the playbook was on when it was last called for a ticket, as in [`Entry`];
+    /// none where that does not matter any more.
+    pub fn on_ms(&self, ticket: &str) -> Option<i64> {
+        let recent = self.recent.get(&self.find(ticket)?.playbook)?;
+        let ticket = digest(ticket);
+        recent.iter().rev().find(|recent| recent.ticket == ticket)?.on_ms
     }
 
     /// The name of a playbook in [`Known`].
@@ -262,10 +220,11 @@ impl Ledger {
         self.playbooks.get(usize::from(known.playbook)).map_or("", String::as_str)
     }
 
-    /// Whether a playbook has switched itself off since a person last switched it on.
+    /// Whether a playbook has switched itself off since a person last switched it on, which
+    /// `on_again_ms` names.
     pub fn is_off(&self, playbook: &str, on_again_ms: i64) -> bool {
         let off = self.place(playbook).and_then(|place| self.off.get(&place));
-        off.is_some_and(|off| off.at_ms > on_again_ms)
+        off.is_some_and(|off| is_since(off.on_ms, off.at_ms, on_again_ms))
     }
 
     /// How many tickets are known.
@@ -287,7 +246,7 @@ impl Ledger {
         self.calls.iter().filter(move |call| call.until_ms > since_ms)
     }
 
-    /// Why a playbook has to go off, if so, by its calls since a person last switched it on: by the
+    /// Why a playbook has to go off, if so, by its calls since the order `on_again_ms`: by the
     /// failures among the last ones, or by the reopenings among as many in a row, which come hours
     /// after the calls, when others have followed. `new` are tickets of this batch with their states.
     pub fn goes_off(
@@ -298,14 +257,17 @@ impl Ledger {
         on_again_ms: i64,
     ) -> Option<Why> {
         let recent = self.place(playbook).and_then(|place| self.recent.get(&place));
-        let recent: Vec<u128> = recent.into_iter().flatten().rev().copied().collect();
+        let recent: Vec<Recent> = recent.into_iter().flatten().rev().copied().collect();
         let new: Vec<(u128, State)> = new.iter().rev().map(|(t, s)| (digest(t), *s)).collect();
-        let now = |ticket: &u128| new.iter().find(|(other, _)| other == ticket).map(|(_, s)| *s);
+        let now = |ticket: u128| new.iter().find(|(other, _)| *other == ticket).map(|(_, s)| *s);
+        let is_recent = |ticket: u128| recent.iter().any(|recent| recent.ticket == ticket);
         // The batch's own calls are the last ones; what it says of earlier ones takes their place.
-        let own = new.iter().filter(|(ticket, _)| !recent.contains(ticket)).map(|(_, s)| *s);
-        let earlier = recent.iter().filter_map(|ticket| {
-            let known = self.tickets.get(ticket)?;
-            (known.called_ms? > on_again_ms).then(|| now(ticket).unwrap_or(known.state))
+        let own = new.iter().filter(|(ticket, _)| !is_recent(*ticket)).map(|(_, s)| *s);
+        let earlier = recent.iter().filter_map(|recent| {
+            let known = self.tickets.get(&recent.ticket)?;
+            let at_ms = known.called_ms.unwrap_or(known.at_ms);
+            let counts = is_since(recent.on_ms, at_ms, on_again_ms);
+            counts.then(|| now(recent.ticket).unwrap_or(known.state))
         });
         // Where nothing was done, nothing failed either.
         let states = own.chain(earlier).filter(|state| *state != State::HandedBack);
@@ -334,6 +296,16 @@ impl Ledger {
                 u16::try_from(self.playbooks.len() - 1).unwrap_or(u16::MAX)
             }
         }
+    }
+}
+
+/// Whether something of the time `at_ms`, when `on_ms` was the last order to switch its playbook on,
+/// came after the order that is the last one now. Orders are told apart, not ordered: no clock that is
+/// ahead or behind keeps a switch-off from working, or an order from lifting it.
+fn is_since(on_ms: Option<i64>, at_ms: i64, on_again_ms: i64) -> bool {
+    match on_ms {
+        Some(order) => order == on_again_ms || on_again_ms == i64::MIN,
+        None => at_ms > on_again_ms,
     }
 }
 

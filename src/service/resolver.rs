@@ -24,9 +24,16 @@ use crate::triage::playbooks::Playbooks;
 pub fn playbooks(config: &Config) -> Result<Option<Playbooks>, ServiceError> {
     let Some(dir) = &config.resolve.playbooks else { return Ok(None) };
     let library = crate::playbook_dir::library(dir)?;
-    let forbidden = library.forbidden(&config.resolve.hosts, &config.resolve.credential_hosts);
-    if config.stages.resolve && !forbidden.is_empty() {
-        return Err(ServiceError::Playbooks(crate::playbook::Problems(forbidden).into()));
+    let mut problems = Vec::new();
+    if config.stages.resolve {
+        let credentials = &config.resolve.credential_hosts;
+        problems.extend(library.forbidden(&config.resolve.hosts, credentials));
+    }
+    if config.route.topic_per_queue {
+        problems.extend(library.unnameable_queues());
+    }
+    if !problems.is_empty() {
+        return Err(ServiceError::Playbooks(crate::playbook::Problems(problems).into()));
     }
     Ok(Some(Playbooks {
         library: Arc::new(library),
@@ -52,11 +59,12 @@ pub fn is_fatal(mismatch: &Mismatch, config: &Config) -> bool {
     }
 }
 
-/// Resolves until a stop is requested.
+/// Resolves until a stop is requested. `controls` is kept as the control topic says; people may
+/// have stopped something in it already.
 ///
 /// # Errors
 /// [`LogError::Fatal`] when the process must end.
-pub fn run(this: Worker) -> Result<(), LogError> {
+pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
     let fatal = |what: String| LogError::Fatal(what);
     let Some(playbooks) = this.triage.playbooks() else { return Ok(()) };
     let config = &this.config.resolve;
@@ -69,9 +77,10 @@ pub fn run(this: Worker) -> Result<(), LogError> {
     let caller = Caller::new(config.calls.clone(), observer)
         .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
     let log = this.open_log(ends(&this))?;
-    let controls = Controls::new(config.kill_file.clone());
     let switches = follow(&this.config, &topics.control, &WorkerHealth::new(), &this.stop)?;
-    watch(Arc::clone(&controls), switches, Arc::clone(&this.metrics), this.stop.clone())?;
+    let ids = playbooks.library.iter().map(|playbook| playbook.id.clone()).collect();
+    let metrics = Arc::clone(&this.metrics);
+    watch(Arc::clone(&controls), switches, ids, metrics, this.stop.clone())?;
     let route = this.config.route.clone();
     let settings = ResolveSettings {
         limits: config.limits,
@@ -86,7 +95,7 @@ pub fn run(this: Worker) -> Result<(), LogError> {
         },
         routed: Box::new(move |queue| route.routed_topic(queue)),
     };
-    let stage = Resolve::new(Parts {
+    let mut stage = Resolve::new(Parts {
         settings,
         library: Arc::clone(&playbooks.library),
         caller,
@@ -97,6 +106,8 @@ pub fn run(this: Worker) -> Result<(), LogError> {
         health: Arc::clone(&this.health),
         stop: this.stop.clone(),
     });
+    // Before the first ticket, which may be hours away: which playbooks are off shows from now on.
+    stage.catch_up()?;
     this.drive(log, stage, Limit { records: config.batch, ..this.config.batch })
 }
 

@@ -1,6 +1,8 @@
 //! A worker: one thread with its log, which runs one stage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::kafka_settings;
 use crate::config::{Config, EmbeddedConfig, LogConfig};
@@ -109,26 +111,52 @@ impl Worker {
 
 /// Whatever a process runs, it keeps the file from growing for ever.
 fn embedded_settings(config: &Config, embedded: &EmbeddedConfig, ends: Ends) -> EmbeddedSettings {
-    let topics = &config.resolve.topics;
-    let kept = vec![Arc::clone(&topics.ledger), Arc::clone(&topics.control)];
     EmbeddedSettings {
         dir: embedded.dir.clone(),
         group: embedded.group.clone() + ends.group,
         inputs: ends.inputs,
         outputs: ends.outputs,
-        retention: embedded.retain.map(|age| Retention { age, kept }),
+        retention: embedded.retain.map(|age| Retention { age, ages: ages(config, age) }),
     }
+}
+
+/// Topics that are kept for another time than `age`: what state is built from for ever, and outcomes
+/// for as long as an undo may ask for them.
+fn ages(config: &Config, age: Duration) -> BTreeMap<Arc<str>, Option<Duration>> {
+    let topics = &config.resolve.topics;
+    let remembered = config.resolve.limits.remember_ms;
+    let remembered = remembered.map(|ms| Duration::from_millis(ms.unsigned_abs()).max(age));
+    let ages = [(&topics.ledger, None), (&topics.control, None), (&topics.outcomes, remembered)];
+    ages.map(|(topic, age)| (Arc::clone(topic), age)).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn load(more: &[&str]) -> Config {
+        let sets = ["log.kind=embedded", "stages.run=resolve", "resolve.playbooks=p"];
+        let sets: Vec<String> = sets.iter().chain(more).map(|set| (*set).to_owned()).collect();
+        Config::load(None, &sets).unwrap()
+    }
+
+    #[test]
+    fn outcomes_are_kept_for_as_long_as_tickets_are_remembered() {
+        let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+        let age = Duration::from_secs(30 * 86_400);
+        for (remember, kept) in [
+            ("resolve.remember_days=90", days(90)),
+            ("resolve.remember_days=7", Some(age)),
+            ("resolve.remember_days=0", None),
+        ] {
+            let config = load(&[remember]);
+            assert_eq!(ages(&config, age)[&config.resolve.topics.outcomes], kept, "{remember}");
+        }
+    }
+
     #[test]
     fn a_process_that_only_resolves_lets_old_records_go_and_keeps_the_ledger() {
-        let sets = ["log.kind=embedded", "stages.run=resolve", "resolve.playbooks=p"];
-        let sets = sets.map(str::to_owned);
-        let config = Config::load(None, &sets).unwrap();
+        let config = load(&[]);
         let LogConfig::Embedded(embedded) = &config.log else { panic!("not embedded") };
         for group in ["", "-resolve"] {
             let (inputs, outputs) = (config.inputs.clone(), Vec::new());
@@ -136,7 +164,7 @@ mod tests {
             let settings = embedded_settings(&config, embedded, ends);
             let retention = settings.retention.unwrap();
             assert_eq!(Some(retention.age), embedded.retain);
-            assert!(retention.kept.contains(&config.resolve.topics.ledger));
+            assert_eq!(retention.ages[&config.resolve.topics.ledger], None);
             assert_eq!(settings.group, format!("{}{group}", embedded.group));
         }
     }

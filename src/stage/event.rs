@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::desk;
 use crate::log::{Headers, Origin, Outgoing, Record};
 use crate::resolve::guard::Guard;
 use crate::triage::decision::{Decision, Outcome};
@@ -21,11 +22,29 @@ const MAX_ERROR_BYTES: usize = 1024;
 /// Longest key of a dead letter that only points to its record, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Headers that are handed on, so that a trace goes on behind this stage.
-const PASSED_ON: [&str; 4] = ["traceparent", "tracestate", "ce_traceparent", "ce_tracestate"];
+/// Headers of the transport that are handed on, so that a trace goes on behind this stage.
+const PASSED_ON: [&str; 2] = ["traceparent", "tracestate"];
+
+/// The same in the event itself: attributes, and their headers in binary mode.
+const TRACE: [(&str, &str); 2] =
+    [("traceparent", "ce_traceparent"), ("tracestate", "ce_tracestate")];
 
 fn is_passed_on(name: &str) -> bool {
     PASSED_ON.iter().any(|passed_on| passed_on.eq_ignore_ascii_case(name))
+}
+
+/// The trace of the event that a ticket came in, from its headers or else from its envelope. By
+/// attribute, in the order of [`TRACE`].
+fn trace(record: &Record, ticket: &Ticket<'_>) -> [Option<Vec<u8>>; 2] {
+    let in_headers = TRACE.map(|(_, name)| {
+        let header = record.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+        header.and_then(|(_, value)| value.clone())
+    });
+    if in_headers.iter().any(Option::is_some) {
+        return in_headers;
+    }
+    let trace = desk::trace(record.value.as_deref().unwrap_or_default(), ticket);
+    [trace.traceparent, trace.tracestate].map(|text| text.map(String::into_bytes))
 }
 
 /// How events are written.
@@ -68,6 +87,7 @@ pub fn decided(
     let id = event_id(&record.origin, kind).hyphenated().to_string();
     let time = record.timestamp_ms.and_then(rfc3339);
     let data = data(&record.origin, ticket, decision);
+    let trace = trace(record, ticket);
     let mut headers: Headers = Vec::with_capacity(12);
     let mut header = |name: &'static str, value: &str| {
         headers.push((Cow::Borrowed(name), Some(value.as_bytes().to_vec())));
@@ -83,11 +103,14 @@ pub fn decided(
             if let Some(time) = &time {
                 header("ce_time", time);
             }
+            for ((_, name), value) in TRACE.into_iter().zip(trace) {
+                headers.extend(value.map(|value| (Cow::Borrowed(name), Some(value))));
+            }
             data
         }
         Mode::Structured => {
             header("content-type", "application/cloudevents+json; charset=UTF-8");
-            let envelope = serde_json::json!({
+            let mut envelope = serde_json::json!({
                 "specversion": "1.0",
                 "id": id,
                 "source": source,
@@ -96,6 +119,11 @@ pub fn decided(
                 "time": time,
                 "datacontenttype": "application/json",
             });
+            for ((name, _), value) in TRACE.into_iter().zip(trace) {
+                if let Some(text) = value.and_then(|value| String::from_utf8(value).ok()) {
+                    envelope[name] = text.into();
+                }
+            }
             let mut value = envelope.to_string().into_bytes();
             append(&mut value, "data", &data);
             value
@@ -223,11 +251,33 @@ struct OriginSchema {
 mod tests {
     use super::*;
 
+    fn traced(headers: &[(&'static str, &str)], value: &str) -> [Option<String>; 2] {
+        let headers = headers.iter().map(|(n, v)| ((*n).into(), Some(v.as_bytes().to_vec())));
+        let record = Record {
+            origin: Origin { topic: "tickets.new".into(), partition: 0, offset: 0 },
+            key: None,
+            value: Some(value.as_bytes().to_vec()),
+            headers: headers.collect(),
+            timestamp_ms: None,
+        };
+        let input = desk::Input { value: Some(value.as_bytes()), headers: &[], max_bytes: 9_999 };
+        let ticket = desk::parse(&input).unwrap();
+        trace(&record, &ticket).map(|value| value.map(|value| String::from_utf8(value).unwrap()))
+    }
+
     #[test]
     fn a_trace_goes_on_however_its_headers_are_written() {
         assert!(is_passed_on("traceparent") && is_passed_on("Tracestate"));
-        assert!(is_passed_on("CE_TraceParent"));
         assert!(!is_passed_on("trace") && !is_passed_on("ce_id"));
+        let ticket = r#"{"ticket_id":1,"subject":"","body":"","created_at":"2026-03-04T09:12:00Z","requester":"","source":""}"#;
+        let known = r#""specversion":"1.0","id":"1","source":"/desk","type":"new""#;
+        let event = format!(r#"{{{known},"traceparent":"inside","data":{ticket}}}"#);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(traced(&[("CE_TraceParent", "header")], ticket), [text("header"), None]);
+        assert_eq!(traced(&[("traceparent", "transport")], ticket), [None, None]);
+        assert_eq!(traced(&[("traceparent", "transport")], &event), [text("inside"), None]);
+        // One trace's parent does not go with another one's state.
+        assert_eq!(traced(&[("ce_tracestate", "header")], &event), [None, text("header")]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::bundle::{
     Bundle, Expected, FORMAT, HeadEntry, HeadMetrics, HeldOut, Manifest, Omitted, Probe,
     SplitFacts, TrainingFacts,
 };
+use crate::triage::model::scope::Scope;
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::text::definition;
 
@@ -70,6 +71,7 @@ fn manifest(
         version: recipe.version.clone(),
         subject_weight: recipe.features.subject_weight,
         fields: recipe.fields.iter().map(Field::source).collect(),
+        scope: Scope::default(),
         heads: heads.iter().map(entry).collect(),
         omitted: omitted
             .iter()

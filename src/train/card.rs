@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use super::TrainReport;
 use super::audit;
-use super::render::percent;
+use super::evaluate::HeadEvaluation;
+use super::render::{listed, one_line, percent};
+use super::report::words::{self, USES};
 use crate::bundle::Manifest;
 
 /// The card as Markdown. It depends on the manifest and the report alone.
 pub(super) fn write(manifest: &Manifest, report: &TrainReport) -> String {
     let mut out = String::new();
     let recipe = &manifest.training.recipe;
-    let _ = writeln!(out, "# Model card: {}\n", manifest.version);
+    let _ = writeln!(out, "# Model card: {}\n", plain(&manifest.version));
     if let Some(about) = recipe["about"].as_str().filter(|a| !a.is_empty()) {
         let _ = writeln!(out, "{about}\n");
     }
@@ -40,7 +42,7 @@ fn intended_use(out: &mut String, manifest: &Manifest) {
         let _ = writeln!(out, "- **{target}**: {labels} labels, {}", alone(&head.thresholds));
     }
     for omitted in &manifest.omitted {
-        let _ = writeln!(out, "- not **{}**: {}", omitted.target, omitted.why);
+        let _ = writeln!(out, "- not **{}**: {}", omitted.target, plain(&omitted.why));
     }
     let _ = writeln!(
         out,
@@ -97,9 +99,8 @@ fn training(out: &mut String, manifest: &Manifest, report: &TrainReport) {
         let _ = writeln!(out, "- {n} rows could not be used: {why}");
     }
     for (target, labels) in &t.too_small {
-        let list: Vec<String> = labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
-        let _ =
-            writeln!(out, "- {target} labels with too few tickets to learn: {}", list.join(", "));
+        let list = listed(labels.iter().map(|(label, n)| format!("{} ({n})", plain(label))));
+        let _ = writeln!(out, "- {target} labels with too few tickets to learn: {list}");
     }
     for head in &manifest.heads {
         let _ = writeln!(
@@ -128,13 +129,14 @@ fn numbers(out: &mut String, report: &TrainReport) {
         out,
         "## How good it is\n\n\
          On the {} test tickets{without}, which neither fitting nor calibrating saw:\n\n\
-         | | accuracy | most frequent label | macro F1 | calibration error | above the threshold | of those right | coverage at 95 % precision, with hindsight |\n\
+         | | accuracy | most frequent label | macro F1 | calibration error | decided alone | of those right | coverage at 95 % precision, with hindsight |\n\
          |---|---|---|---|---|---|---|---|",
         report.counts.tested_on
     );
     for h in &report.evaluation.heads {
         let level = if h.first_level { ", first level" } else { "" };
-        let own = |share: f64| if h.first_level { "-".to_owned() } else { percent(share) };
+        let own =
+            |share: Option<f64>| share.filter(|_| !h.first_level).map_or("-".to_owned(), percent);
         let at = h.coverage_at_wanted().map_or(0.0, |c| c.coverage);
         let _ = writeln!(
             out,
@@ -144,8 +146,8 @@ fn numbers(out: &mut String, report: &TrainReport) {
             percent(h.majority),
             percent(h.macro_f1),
             percent(h.calibration_error),
-            own(h.coverage),
-            own(h.precision),
+            own(Some(h.coverage)),
+            own(h.precision_alone()),
             percent(at)
         );
     }
@@ -155,6 +157,16 @@ fn numbers(out: &mut String, report: &TrainReport) {
          equal width. Tickets of one desk resemble each other: expect less on another desk's.\n"
     );
     let Some(category) = category else { return };
+    let held_out = report.held_out.as_ref();
+    if let Some(sentence) = words::few(category, held_out) {
+        let _ = writeln!(out, "{sentence}\n");
+    }
+    if report.no_signal {
+        let _ = writeln!(out, "{}.\n", words::NO_SIGNAL);
+    }
+    if let Some(held_out) = held_out {
+        uses(out, held_out);
+    }
     let _ = writeln!(
         out,
         "| {} | tickets | precision | recall | F1 |\n|---|---|---|---|---|",
@@ -162,10 +174,39 @@ fn numbers(out: &mut String, report: &TrainReport) {
     );
     for l in category.labels.iter().filter(|l| l.support > 0) {
         let (p, r, f1) = (percent(l.precision), percent(l.recall), percent(l.f1));
-        let _ =
-            writeln!(out, "| {} | {} | {p} | {r} | {f1} |", l.label.replace('|', "\\|"), l.support);
+        let _ = writeln!(out, "| {} | {} | {p} | {r} | {f1} |", plain(&l.label), l.support);
     }
     out.push('\n');
+}
+
+/// Which labels are good for what, as the report says it.
+fn uses(out: &mut String, head: &HeadEvaluation) {
+    let _ = writeln!(
+        out,
+        "What each {} is good for, on {} tickets that were held out while the model was chosen:\n",
+        head.target, head.tickets
+    );
+    for use_for in USES {
+        let of = head.labels.iter().filter(|l| l.support > 0 && l.use_for == use_for);
+        let list = listed(of.map(|l| plain(&l.label)));
+        if !list.is_empty() {
+            let (name, _, meaning) = words::use_for(use_for);
+            let _ = writeln!(out, "- **{name}** ({meaning}): {list}");
+        }
+    }
+    out.push('\n');
+}
+
+/// Text that is no markup, ends no cell of a table and no line.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in one_line(text).chars() {
+        if matches!(c, '\\' | '|' | '<' | '`') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn limits(out: &mut String, report: &TrainReport) {
@@ -180,7 +221,7 @@ fn limits(out: &mut String, report: &TrainReport) {
          (`triaged evaluate`) before it decides anything alone."
     );
     for warning in &report.warnings {
-        let _ = writeln!(out, "- {warning}");
+        let _ = writeln!(out, "- {}", one_line(warning));
     }
     out.push('\n');
 }
@@ -215,6 +256,12 @@ fn refit(manifest: &Manifest) -> &'static str {
 mod tests {
     use super::*;
     use crate::train::calibrate::NEVER;
+
+    #[test]
+    fn a_label_breaks_no_table() {
+        assert_eq!(plain("Network/VPN & more"), "Network/VPN & more");
+        assert_eq!(plain("a|b\n| c \\| <b>\u{1b}[1m"), "a\\|b \\| c \\\\\\| \\<b> [1m");
+    }
 
     #[test]
     fn from_when_on_labels_are_decided_alone() {

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::calibrate::chance_of_wins;
 use super::data::Example;
+use super::evaluate::{held_back, usual_policy};
 use crate::triage::model::{Model, Scratch, Target};
+use crate::triage::priority::Proposal;
 
 /// A new model fails when it is less often right and that is less likely than this by chance.
 const SIGNIFICANT: f64 = 0.05;
@@ -17,7 +19,8 @@ const CLASS_TICKETS: u64 = 50;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer<'a> {
     pub label: &'a str,
-    /// Its confidence reaches the model's own threshold.
+    /// Its confidence reaches the model's own threshold, and the default policy does not hold the
+    /// ticket back.
     pub decided: bool,
     /// The model has the ticket's true label at all.
     pub knows_truth: bool,
@@ -72,7 +75,8 @@ pub struct Comparison {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Side {
     pub accuracy: f64,
-    /// Share of the tickets at or above the model's own thresholds.
+    /// Share of the tickets that are decided alone: at or above the model's own thresholds, and not
+    /// held back by the default policy.
     pub decided: f64,
     /// Share of those that are right; none where there are none.
     pub precision: Option<f64>,
@@ -139,13 +143,14 @@ pub fn rows<'a>(
     mut each: impl FnMut(),
 ) -> Vec<Row<'a>> {
     let mut scratch = Scratch::default();
+    let policy = usual_policy();
     let mut answer = |model: &'a Model, example: &Example, truth: &str| {
         let head = model.head(Target::Category)?;
         let judgement = model.judge(&mut scratch, &example.text());
-        let judged = judgement.head(Target::Category)?;
+        let proposal = Proposal::of(model, &judgement, Target::Category)?;
         Some(Answer {
-            label: head.labels.get(judged.best)?,
-            decided: judged.confidence() >= head.thresholds[judged.best],
+            label: head.labels.get(proposal.best)?,
+            decided: proposal.is_confident() && !held_back(&policy, &judgement, proposal),
             knows_truth: head.labels.iter().any(|l| &**l == truth),
         })
     };

@@ -10,15 +10,16 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "data/no_parquet.rs"]
 mod parquet;
+mod rejection;
+mod remarks;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::dates;
@@ -31,6 +32,9 @@ use crate::triage::text::Text;
 use crate::triage::text::fields;
 use crate::triage::text::language::{Language, language};
 use crate::triage::text::redact::redact;
+
+pub use rejection::Rejection;
+pub use remarks::Place;
 
 /// A labelled ticket. Its text is redacted at once: nothing later sees what was masked.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,28 +62,6 @@ impl Example {
     }
 }
 
-/// Why a row was not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rejection {
-    /// Not a JSON object, or a CSV record of the wrong length or encoding.
-    Unreadable,
-    /// Subject and body are missing or blank.
-    NoText,
-    /// The category is missing or blank.
-    NoCategory,
-}
-
-impl Rejection {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::NoText => "no_text",
-            Self::NoCategory => "no_category",
-        }
-    }
-}
-
 /// What was read from all files.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
@@ -88,15 +70,21 @@ pub struct Data {
     pub rejected: BTreeMap<Rejection, u64>,
     /// Of the files' bytes, one file after the other.
     pub sha256: String,
-    /// Categories as the rows spell them, before blanks are trimmed and aliases applied, with
-    /// their tickets.
-    pub spellings: BTreeMap<String, u64>,
+    /// By category, how the rows spell it before blanks are trimmed and aliases applied, with the
+    /// tickets of each spelling.
+    pub spellings: BTreeMap<Arc<str>, BTreeMap<String, u64>>,
     /// The recipe's aliases with the tickets that each renamed.
     pub aliases: BTreeMap<String, u64>,
     /// Examples with a date that cannot be read.
     pub unreadable_dates: u64,
+    /// Tickets were to have dates: some have the column, or the recipe names one of its own.
+    pub dates_expected: bool,
     /// Columns that the recipe names, other than by default, and that no example has.
     pub absent: Vec<String>,
+    /// Where the first row stands that could not be read, by reason.
+    pub first: BTreeMap<Rejection, Place>,
+    /// Records of very many lines, with their number.
+    pub long: Vec<(Place, u64)>,
 }
 
 /// A row that can be used, with its category as the row spells it and as it was read, before
@@ -125,9 +113,11 @@ pub fn read(
     let data = Data { aliases, ..Data::default() };
     let columns = recipe.columns.names();
     let present = vec![false; columns.len()];
-    let mut reading = Reading { recipe, columns, data, present, progress };
+    let (path, found) = (Path::new(""), BTreeSet::new());
+    let mut reading = Reading { recipe, columns, path, data, present, found, progress };
     let mut sum = Sha256::new();
     for path in files {
+        reading.path = path;
         let fail = |source| TrainError::Read { path: path.clone(), source };
         let file = File::open(path).map_err(fail)?;
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
@@ -137,11 +127,11 @@ pub fn read(
             _ => json::read(Hashing { inner: file, sum: &mut sum }, &mut reading).map_err(fail)?,
         }
     }
-    let absent = reading.absent();
-    let mut data = Data { absent, ..reading.data };
-    data.sha256 = hex(&sum.finalize());
+    let (absent, dates_expected) = (reading.absent(), reading.dates_expected());
+    let Reading { data, found, .. } = reading;
+    let data = Data { absent, dates_expected, sha256: hex(&sum.finalize()), ..data };
     if data.examples.is_empty() {
-        return Err(TrainError::Empty { rows: data.rows, rejected: data.rejected });
+        return Err(TrainError::Empty { rows: data.rows, why: data.why_none(&found) });
     }
     Ok(data)
 }
@@ -163,44 +153,64 @@ impl Read for Hashing<'_> {
 /// What a row holds in [`Reading::columns`] and then in the recipe's fields, one after the other.
 type Cells<'a> = Vec<Option<Cow<'a, str>>>;
 
+/// The line of a row that cannot be read, and why.
+type Unread = (u64, Rejection);
+
 /// What has been read so far, and what is wanted of the rows to come.
 struct Reading<'a> {
     recipe: &'a Recipe,
     /// All that the recipe names but for its fields.
     columns: Vec<&'a str>,
+    /// The file that is being read.
+    path: &'a Path,
     data: Data,
     /// Which of the columns an example had so far.
     present: Vec<bool>,
+    /// The columns of tables, and the keys of the first object of each file.
+    found: BTreeSet<String>,
     progress: &'a mut dyn FnMut(Progress),
 }
 
 impl<'a> Reading<'a> {
-    /// The columns of a table that hold a row's [`Cells`], given where a column is.
-    fn places(&self, place: impl Fn(&str) -> Option<usize>) -> Result<Vec<Option<usize>>, &'a str> {
-        let fields = || self.recipe.fields.iter().map(Field::table_column);
-        let needed = self.recipe.columns.category.iter().map(String::as_str).chain(fields());
-        match needed.clone().find(|column| place(column).is_none()) {
-            Some(missing) => Err(missing),
-            None => Ok(self.columns.iter().copied().chain(fields()).map(place).collect()),
+    /// Where a table has what a row's [`Cells`] hold, given the names of its columns; none for one
+    /// that cannot be read.
+    fn places(&mut self, names: &[Option<&str>]) -> Result<Vec<Option<usize>>, TrainError> {
+        let place = |column: &str| names.iter().position(|name| *name == Some(column));
+        let recipe = self.recipe;
+        let fields = || recipe.fields.iter().map(Field::table_column);
+        let mut needed = recipe.columns.category.iter().map(String::as_str).chain(fields());
+        let found = names.iter().copied().flatten();
+        if let Some(missing) = needed.find(|column| place(column).is_none()) {
+            let found = remarks::names(found, missing);
+            let (path, column) = (self.path.to_owned(), missing.to_owned());
+            return Err(TrainError::NoColumn { path, column, found });
         }
+        self.found.extend(found.map(str::to_owned));
+        Ok(self.columns.iter().copied().chain(fields()).map(place).collect())
     }
 
     /// Takes some rows in; `cells` reads one, if it can be read.
     fn take<'c, T: Sync>(
         &mut self,
         rows: &'c [T],
-        cells: impl Fn(&'c T) -> Option<Cells<'c>> + Sync,
+        cells: impl Fn(&'c T) -> Result<Cells<'c>, Unread> + Sync,
     ) {
         let Self { recipe, columns, .. } = self;
         let read = in_two(rows, |row| match cells(row) {
-            Some(cells) => example(recipe, columns, &cells),
-            None => Err(Rejection::Unreadable),
+            Ok(cells) => example(recipe, columns, &cells).map_err(|why| (None, why)),
+            Err((line, why)) => Err((Some(line), why)),
         });
         for row in read {
-            if let Ok(row) = &row {
-                self.present.iter_mut().zip(&row.present).for_each(|(all, one)| *all |= one);
+            match &row {
+                Ok(row) => {
+                    self.present.iter_mut().zip(&row.present).for_each(|(all, one)| *all |= one);
+                }
+                Err((Some(line), why)) if !self.data.first.contains_key(why) => {
+                    self.data.first.insert(why.clone(), Place::new(self.path, *line));
+                }
+                Err(_) => {}
             }
-            self.data.push(row);
+            self.data.push(row.map_err(|(_, why)| why));
             if self.data.rows.is_multiple_of(1_000) {
                 let done = self.data.rows;
                 (self.progress)(Progress { step: Step::Read, done, total: None });
@@ -215,6 +225,13 @@ impl<'a> Reading<'a> {
         let named = self.columns.iter().zip(&self.present);
         let absent = named.filter(|(name, present)| !**present && !usual.contains(name));
         absent.map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn dates_expected(&self) -> bool {
+        let column = self.recipe.columns.created_at.as_deref();
+        let mut named = self.columns.iter().zip(&self.present);
+        let found = named.any(|(name, present)| *present && Some(*name) == column);
+        found || (column.is_some() && column != Columns::default().created_at.as_deref())
     }
 }
 
@@ -240,11 +257,14 @@ impl Data {
                 if example.id.is_empty() {
                     example.id = format!("row-{}", self.rows);
                 }
-                self.examples.push(example);
                 if let Some(renamed) = self.aliases.get_mut(&category) {
                     *renamed += 1;
                 }
-                *self.spellings.entry(spelling).or_default() += 1;
+                if let Some(label) = &example.labels[Target::Category as usize] {
+                    let spellings = self.spellings.entry(Arc::clone(label)).or_default();
+                    *spellings.entry(spelling).or_default() += 1;
+                }
+                self.examples.push(example);
             }
             Err(why) => *self.rejected.entry(why).or_default() += 1,
         }
@@ -260,25 +280,23 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     if subject.trim().is_empty() && body.trim().is_empty() {
         return Err(Rejection::NoText);
     }
-    let written: Option<Vec<&str>> = columns.category.iter().map(|c| get(c)).collect();
-    let is_there = |levels: &Vec<&str>| levels.iter().all(|level| !level.trim().is_empty());
-    let (spelling, category) = match written.filter(is_there) {
-        Some(levels) => {
+    let levels: Vec<&str> =
+        columns.category.iter().map(|column| get(column).unwrap_or_default()).collect();
+    let mut named = columns.category.iter().zip(&levels);
+    let (spelling, category) = match named.find(|(_, level)| level.trim().is_empty()) {
+        None => {
             let trimmed: Vec<&str> = levels.iter().map(|level| level.trim()).collect();
             (levels.join("/"), trimmed.join("/"))
         }
-        None if recipe.purpose == Purpose::Requests => {
+        Some(_) if recipe.purpose == Purpose::Requests => {
             let about = text(&columns.other).trim();
             let label = if about.is_empty() { OTHER.into() } else { format!("{OTHER}/{about}") };
             (label.clone(), label)
         }
-        None => return Err(Rejection::NoCategory),
+        Some((column, _)) => return Err(Rejection::no_category(column, levels.len())),
     };
-    let label = Arc::from(recipe.labels.aliases.get(&category).unwrap_or(&category).as_str());
-    let subject = redact(subject).0.into_owned();
-    let body = redact(body).0.into_owned();
-    // As the model tells it, whatever the desk noted: its confidence is calibrated by this.
-    let language = language(&format!("{subject}\n{body}"));
+    let label: Arc<str> =
+        Arc::from(recipe.labels.aliases.get(&category).unwrap_or(&category).as_str());
     let other = |target| {
         let label = get(recipe.column(target)?)?;
         Some(label.trim()).filter(|l| !l.is_empty()).map(Arc::from)
@@ -287,6 +305,13 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
         Target::Category => Some(Arc::clone(&label)),
         target => other(target),
     });
+    if labels.iter().flatten().any(|label| label.contains(breaks_line)) {
+        return Err(Rejection::ControlCharacter);
+    }
+    let subject = redact(subject).0.into_owned();
+    let body = redact(body).0.into_owned();
+    // As the model tells it, whatever the desk noted: its confidence is calibrated by this.
+    let language = language(&format!("{subject}\n{body}"));
     let date = text(&columns.created_at).trim();
     let created_at = dates::parse(date);
     let unreadable_date = created_at.is_none() && !date.is_empty();
@@ -299,5 +324,12 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     Ok(Row { example, spelling, category, unreadable_date, present })
 }
 
+/// What no name may have: control characters, and the line breaks that are none.
+fn breaks_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod oddities;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 
 /// Seconds since 1970-01-01T00:00:00Z, rounded down. Reads RFC 3339, ISO dates with or without a
 /// time (`2026-03-04`, `2026-03-04 09:12:00`; without a zone they count as UTC), and numbers of
-/// seconds, milliseconds, microseconds or nanoseconds since 1970. None for anything else.
+/// seconds, milliseconds, microseconds or nanoseconds since 1970. None for anything else, and for
+/// numbers that would be of the first three years: 45000 is a spreadsheet's number of a day.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     // Eight digits are a date without dashes: as seconds they would all be of 1970.
@@ -31,9 +32,10 @@ fn floor(moment: Timestamp) -> i64 {
     moment.as_millisecond().div_euclid(1_000)
 }
 
-/// A number of seconds up to the year 5138, of a finer unit above.
+/// A number of seconds from March 1973 up to the year 5138, of a finer unit above.
 fn epoch(number: f64) -> Option<i64> {
     let per_second = match number.abs() {
+        n if n < 1e8 => return None,
         n if n < 1e11 => 1.0,
         n if n < 1e14 => 1e3,
         n if n < 1e17 => 1e6,
@@ -67,12 +69,17 @@ mod tests {
             assert_eq!(parse(text), Some(1_772_582_400), "{text}");
         }
         assert_eq!(parse("1969-12-31T23:59:59.5Z"), Some(-1));
+        assert_eq!(parse("100000000"), Some(100_000_000));
         assert_eq!(format(1_772_583_125).as_deref(), Some("2026-03-04T00:12:05Z"));
     }
 
     #[test]
     fn what_is_no_date_is_none() {
         for text in ["", " ", "yesterday", "2026-13-01", "04.03.2026", "NaN", "inf", "1e30"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        // Days as a spreadsheet numbers them, and other small numbers.
+        for text in ["45000", "45000.3", "46085.38344907407", "0", "-45000", "99999999.9"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

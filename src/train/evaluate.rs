@@ -1,5 +1,6 @@
 //! How good a model is on labelled tickets, in the numbers that a service desk asks for.
 
+mod doubt;
 mod measure;
 mod predict;
 
@@ -8,9 +9,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::data::Example;
+use super::wilson::{TWO_SIDED_95, wilson_interval};
 use crate::triage::model::{Model, Target};
 use crate::triage::text::language::Language;
 
+pub(in crate::train) use doubt::{held_back, usual_policy};
 pub use predict::{HeadPredictions, Predicted, Predictions, predict};
 
 /// The precision that a head's and a language's usefulness is compared at.
@@ -24,6 +27,9 @@ pub struct Evaluation {
     pub model: String,
     pub version: String,
     pub tickets: u64,
+    /// Tickets that people look at by the default policy, however sure the model is: too short, too
+    /// many unknown words, or out of scope.
+    pub held_back: u64,
     /// Share of the words that the model does not know.
     pub unknown_words: f64,
     /// One a head; the category twice when its labels have two levels (`Network/VPN`).
@@ -55,18 +61,18 @@ pub struct HeadEvaluation {
     /// Share of tickets that may be decided alone at a precision, with the threshold chosen on
     /// these very tickets.
     pub coverage_at: Vec<Coverage>,
-    /// Share of tickets at or above the model's own threshold; at the first level, too, that of
-    /// the whole label.
+    /// Share of tickets that are decided alone: at or above the model's own threshold, and not held
+    /// back by the default policy. At the first level, too, it is the whole label's threshold.
     pub coverage: f64,
-    /// Share of those that were right.
+    /// Share of those that were right; 0 where there are none.
     pub precision: f64,
     pub labels: Vec<LabelScores>,
     /// Those with tickets, of 15 of equal width from 0 to 1.
     pub bins: Vec<Bin>,
-    /// From the surest tickets to all of them, in about 50 steps.
+    /// From the surest tickets to all that may be decided alone, in about 50 steps.
     pub curve: Vec<CurvePoint>,
-    /// `[truth][answer]`, in the order of `labels`.
-    pub confusion: Vec<Vec<u64>>,
+    /// `[truth, answer, tickets]`, the first two as places in `labels`, where there are any tickets.
+    pub confusion: Vec<(usize, usize, u64)>,
     /// The most frequent mistakes, the most frequent first.
     pub confusions: Vec<Confusion>,
     pub languages: Vec<LanguageScores>,
@@ -76,6 +82,23 @@ impl HeadEvaluation {
     /// How many tickets may be decided alone if [`WANTED`] of those are to be right.
     pub fn coverage_at_wanted(&self) -> Option<&Coverage> {
         self.coverage_at.iter().find(|c| c.precision == WANTED)
+    }
+
+    /// Tickets that are decided alone, and how many of them were right.
+    pub fn decided(&self) -> (u64, u64) {
+        let sum = |of: fn(&LabelScores) -> u64| self.labels.iter().map(of).sum::<u64>();
+        (sum(|l| l.decided), sum(|l| l.decided_right))
+    }
+
+    /// Share of those that were right, where there are any.
+    pub fn precision_alone(&self) -> Option<f64> {
+        (self.decided().0 > 0).then_some(self.precision)
+    }
+
+    /// What the accuracy may be of all such tickets, with 95 % (Wilson's interval).
+    pub fn accuracy_interval(&self) -> (f64, f64) {
+        let right = (self.accuracy * self.tickets as f64).round() as u64;
+        wilson_interval(right, self.tickets, TWO_SIDED_95)
     }
 }
 
@@ -111,7 +134,8 @@ pub struct LabelScores {
     pub f1: f64,
     /// The model's own threshold for it, above 1 for never; none at the first level.
     pub threshold: Option<f64>,
-    /// Answers at or above the model's own threshold, and how many of those were right.
+    /// Answers that are decided alone, as in [`HeadEvaluation::coverage`], and how many of those
+    /// were right.
     pub decided: u64,
     pub decided_right: u64,
     pub use_for: Use,
@@ -121,15 +145,20 @@ pub struct LabelScores {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Use {
-    /// Of all its answers, 90 % or more are right at the lower bound.
+    /// Of all its answers, 90 % or more are right at the lower bound. This and the two below ask
+    /// that it decides a tenth of its answers or more alone.
     Always,
-    /// So are those at or above its threshold, and these are a tenth of its answers or more.
+    /// So are those that it decides alone.
     WhenSure,
+    /// Those that it decides alone are too few to show that without the other small labels'.
+    WhenSureTogether,
     /// F1 of 0.5 or more: a proposal to a person.
     Proposal,
-    /// Worse than that.
+    /// It decides alone, and at the upper bound fewer than 90 % of that are right.
+    WhenSureBelow,
+    /// Worse than a proposal.
     NotYet,
-    /// Fewer than 20 tickets have it.
+    /// Fewer than 20 tickets have it, and it decides next to nothing alone.
     TooFew,
 }
 

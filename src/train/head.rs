@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::TrainError;
-use super::calibrate::{Scored, by_language, chance_of_wins};
+use super::calibrate::{NEVER, Scored, by_language, chance_of_wins};
 use super::data::Example;
 use super::documents::Documents;
 use super::method::{Fit, Fitter, Method};
@@ -33,6 +33,16 @@ pub struct Corpus<'a> {
 }
 
 impl Corpus<'_> {
+    /// Of the labels with too few tickets the one with most, in words.
+    fn most_of_few(&self, target: Target, min: u64) -> String {
+        let few = self.label_counts(target).into_iter().filter(|(_, n)| *n < min);
+        // Of equals the first.
+        let Some((label, left)) = few.rev().max_by_key(|(_, n)| *n) else { return String::new() };
+        let has = |e: &&Example| e.labels[target as usize].as_ref() == Some(label);
+        let all = self.examples.iter().filter(has).count();
+        format!("; of the others {label} has most: {left} of its {all} are left to learn from")
+    }
+
     /// Some places of this one, in their order, over the features that occur there.
     pub fn some(&self, places: impl Iterator<Item = usize> + Clone) -> Corpus<'_> {
         Corpus {
@@ -52,6 +62,12 @@ impl Corpus<'_> {
             *counts.entry(label).or_default() += 1;
         }
         counts
+    }
+
+    /// Labels with as many tickets as are needed, in byte order.
+    pub fn labels(&self, target: Target, min: u64) -> Vec<Arc<str>> {
+        let enough = self.label_counts(target).into_iter().filter(|(_, n)| *n >= min.max(1));
+        enough.map(|(label, _)| Arc::clone(label)).collect()
     }
 
     /// Labels with fewer tickets than are needed, with their tickets.
@@ -94,6 +110,8 @@ pub struct Choice {
 /// A held-out ticket's place among the examples, with calibrated probabilities by label.
 pub struct HeldOut {
     pub example: usize,
+    /// Words of it that the model knows.
+    pub known: u32,
     pub truth: usize,
     pub best: usize,
     pub probabilities: Vec<f64>,
@@ -108,8 +126,8 @@ pub struct Trained {
 }
 
 /// Chooses for one head. Each round is a list of places that are held out while the rest is
-/// fitted on. The inner error says in words why the model goes without the head; only the
-/// category is kept whatever it is worth.
+/// fitted on; `done` is called after each of [`steps`](super::select::steps). The inner error says
+/// in words why the model goes without the head; only the category is kept whatever it is worth.
 ///
 /// # Errors
 /// When there is no category to learn, or scores differ from linfa's.
@@ -118,22 +136,24 @@ pub fn choose(
     corpus: &Corpus<'_>,
     rounds: &[Vec<usize>],
     recipe: &Recipe,
-    done: impl FnMut(usize, usize),
+    done: impl FnMut(),
 ) -> Result<Result<Choice, String>, TrainError> {
     let min = recipe.fit.min_tickets.max(1);
-    let counts = corpus.label_counts(target);
-    let labels: Vec<Arc<str>> =
-        counts.into_iter().filter(|(_, n)| *n >= min).map(|(label, _)| Arc::clone(label)).collect();
+    let labels = corpus.labels(target, min);
     if labels.len() < 2 {
         if target == Target::Category {
-            return Err(TrainError::TooFewLabels { found: labels.len(), min });
+            let (found, most) = (labels.len(), corpus.most_of_few(target, min));
+            return Err(TrainError::TooFewLabels { found, min, most });
         }
-        let why = if labels.is_empty() {
-            "the data has no labels"
-        } else {
-            "the data has one label only"
+        let why = match (corpus.label_counts(target).len(), labels.len()) {
+            (0, _) => "the data has no labels".to_owned(),
+            (1, 1) => "the data has one label only".to_owned(),
+            (_, found) => format!(
+                "{found} of its labels have {min} or more tickets to learn from, and at least 2 must{}",
+                corpus.most_of_few(target, min)
+            ),
         };
-        return Ok(Err(why.to_owned()));
+        return Ok(Err(why));
     }
     let all = corpus.labelled(target, &labels, 0..corpus.of.len());
     let held_out = rounds.iter().map(|r| corpus.labelled(target, &labels, r.iter().copied()).len());
@@ -177,6 +197,8 @@ pub fn choose(
     let settings = &recipe.threshold;
     let (precision, min_tickets) = (settings.precision, settings.min_tickets);
     let (thresholds, evidence) = match recipe.purpose {
+        // Where one label is nearly all there is, even guesses are right often enough.
+        _ if no_signal.is_some() => (vec![NEVER; labels.len()], None),
         Purpose::Triage => {
             (thresholds_by_class(&answers, labels.len(), precision, min_tickets), None)
         }
@@ -191,7 +213,8 @@ pub fn choose(
         let best = ticket.best();
         let mut probabilities = ticket.scores;
         calibration.of(ticket.language).probabilities(&mut probabilities, ticket.words);
-        HeldOut { example: corpus.of[place], truth: ticket.truth, best, probabilities }
+        let (example, known) = (corpus.of[place], ticket.words);
+        HeldOut { example, known, truth: ticket.truth, best, probabilities }
     });
     let held_out = held_out.collect();
     Ok(Ok(Choice {

@@ -14,22 +14,25 @@ pub mod fit;
 mod head;
 mod lbfgs;
 pub mod method;
+mod progress;
 pub mod recipe;
 pub mod render;
 pub mod report;
 mod requests;
+mod scope;
 mod select;
 mod sharpen;
 pub mod simulate;
 pub mod split;
 mod texts;
 pub mod thresholds;
+mod turns;
 pub mod vocabulary;
 mod warnings;
 pub mod wilson;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -48,9 +51,7 @@ use report::{LabelWords, LearningPoint, Mistake, mistakes};
 use texts::Texts;
 use vocabulary::Vocabulary;
 
-/// Held-out tickets that choose and calibrate well enough without cross-validation.
-const ENOUGH_HELD_OUT: usize = 2000;
-const ROUNDS: u8 = 5;
+pub use progress::{Progress, Step};
 
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
@@ -60,21 +61,22 @@ pub enum TrainError {
     #[error("{path}: {source}", path = path.display())]
     Csv { path: PathBuf, source: csv::Error },
     #[error(
-        "{path} has no column `{column}`; name the right one in the recipe's [columns], or as the \
-         `column` of its [[fields]]",
+        "{path} has no column `{column}`; it has {found}; name the right one in the recipe's \
+         [columns], or as the `column` of its [[fields]]",
         path = path.display()
     )]
-    NoColumn { path: PathBuf, column: String },
+    NoColumn { path: PathBuf, column: String, found: String },
+    #[error("none of the {rows} rows can be used: {why}")]
+    Empty { rows: u64, why: String },
     #[error(
-        "none of the {rows} rows can be used ({}); check the recipe's [columns]",
-        reasons(rejected)
+        "{found} of the labels have {min} or more tickets to learn from, and at least 2 must{most}; \
+         bring tickets of more labels, or set a lower fit.min_tickets"
     )]
-    Empty { rows: u64, rejected: BTreeMap<Rejection, u64> },
-    #[error("{found} of the labels have {min} or more tickets to learn from; at least 2 must")]
-    TooFewLabels { found: usize, min: u64 },
+    TooFewLabels { found: usize, min: u64, most: String },
     #[error(
-        "split.by is \"time\", but only {dated} of {tickets} tickets have a date that can be read, \
-         or all are of one day; check columns.created_at"
+        "split.by is \"time\", but only {dated} of {tickets} tickets have a date that can be read \
+         ({needed} % are needed), or all are of one day; check columns.created_at",
+        needed = split::DATED
     )]
     NoDates { dated: usize, tickets: usize },
     #[error(
@@ -90,51 +92,6 @@ pub enum TrainError {
         "the scores differ from linfa's ({0}); this is a fault of the program, please report it"
     )]
     Linfa(String),
-}
-
-impl TrainError {
-    fn no_column(path: &Path, column: &str) -> Self {
-        Self::NoColumn { path: path.to_owned(), column: column.to_owned() }
-    }
-}
-
-fn reasons(rejected: &BTreeMap<Rejection, u64>) -> String {
-    let each: Vec<String> =
-        rejected.iter().map(|(why, n)| format!("{n} {}", why.as_str())).collect();
-    each.join(", ")
-}
-
-/// What training is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub step: Step,
-    pub done: u64,
-    pub total: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    Read,
-    Audit,
-    Vocabulary,
-    Count,
-    Fit,
-    Evaluate,
-    Judge,
-}
-
-impl Step {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "reading tickets",
-            Self::Audit => "looking the data over",
-            Self::Vocabulary => "learning the vocabulary",
-            Self::Count => "reading words",
-            Self::Fit => "fitting and calibrating",
-            Self::Evaluate => "testing",
-            Self::Judge => "asking the model",
-        }
-    }
 }
 
 /// Tickets by what they were good for.
@@ -170,6 +127,9 @@ pub struct TrainReport {
     pub evaluation: Evaluation,
     /// Of the category, on the tickets that were held out to choose and calibrate it.
     pub held_out: Option<HeadEvaluation>,
+    /// The text does not tell the category: which labels are wrong and whether more tickets would
+    /// help cannot be said either.
+    pub no_signal: bool,
     /// From fewer tickets, if that was tried.
     pub learning: Vec<LearningPoint>,
     /// What the model goes by, if that was asked for.
@@ -217,6 +177,7 @@ pub fn train(
     let mut step = |step, done: usize, total: usize| {
         progress(Progress { step, done: done as u64, total: Some(total as u64) });
     };
+    step(Step::Count, 0, data.examples.len());
     let mut done = 0;
     let texts = Texts::read(&data.examples, || {
         done += 1;
@@ -235,74 +196,112 @@ pub fn train(
     let (vocabulary, corpus) = corpus(&data, &texts, &development, &features);
     step(Step::Vocabulary, 1, 1);
 
-    let rounds = rounds(&development, &parts, &data.examples, &groups, recipe.split.seed);
+    let rounds = turns::rounds(&development, &parts, &data.examples, &groups, recipe.split.seed);
     let in_turns = rounds.len() > 1;
     if in_turns {
-        // What stands before the test has no part of its own that calibrates.
-        summary.calibrate_from = None;
+        turns::tell(&mut summary, &data.examples, &development);
     }
+    // Requests are all that a model of requests tells.
+    let is_told =
+        |target: &Target| recipe.purpose == Purpose::Triage || *target == Target::Category;
+    let is_learnt = |target: &Target| corpus.labels(*target, recipe.fit.min_tickets).len() > 1;
+    let targets = || Target::ALL.into_iter().filter(is_told);
+    let steps = select::steps(&recipe.fit, rounds.len());
+    let (mut done, total) = (0, steps * targets().filter(is_learnt).count());
+    step(Step::Fit, done, total);
     let mut choices = Vec::new();
     let mut omitted = Vec::new();
     let mut too_small = BTreeMap::new();
-    for (i, target) in Target::ALL.into_iter().enumerate() {
-        // Requests are all that such a model tells.
-        if recipe.purpose == Purpose::Requests && target != Target::Category {
-            continue;
-        }
+    for target in targets() {
         let small = corpus.small_labels(target, recipe.fit.min_tickets);
         if !small.is_empty() {
             too_small.insert(target, small);
         }
-        let parts = Target::ALL.len() + 1;
-        let done = |n: usize, of: usize| step(Step::Fit, i * of + n, parts * of);
-        match head::choose(target, &corpus, &rounds, recipe, done)? {
+        let each = || {
+            done += 1;
+            step(Step::Fit, done, total);
+        };
+        match head::choose(target, &corpus, &rounds, recipe, each)? {
             Ok(choice) => choices.push(choice),
             Err(why) => omitted.push((target, why)),
         }
     }
-    step(Step::Fit, Target::ALL.len(), Target::ALL.len() + 1);
     let mut warnings = warnings::of_heads(&choices);
-    warnings.extend(warnings::absent(&data));
+    warnings.extend(data.remarks());
     warnings.extend(warnings::cut(&vocabulary, &features, &recipe.features, labels));
     warnings.extend(warnings::unread(recipe, &vocabulary));
-    warnings.extend(warnings::unreadable_dates(&data, &summary));
+    warnings.extend(warnings::dates(&data, recipe.split.by, &summary));
     let category = choices.iter().find(|choice| choice.target == Target::Category);
     let min = recipe.fit.min_tickets;
-    warnings.extend(category.and_then(|category| warnings::too_new(&audit, category, min)));
+    let left = too_small.get(&Target::Category);
+    warnings.extend(category.and_then(|category| {
+        warnings::too_few_left(&audit, &category.labels, left, min, summary.by)
+    }));
     let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
-    let suspects = category.map(|c| suspects(c, &data.examples)).unwrap_or_default();
-    let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples).whole());
+    // What tells nothing of a label cannot tell that it is wrong.
+    let no_signal = category.is_some_and(|c| c.no_signal.is_some());
+    let telling = category.filter(|_| !no_signal);
+    let suspects = telling.map(|c| suspects(c, &data.examples)).unwrap_or_default();
+    let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples, &texts).whole());
     let counts = Counts {
         fitted_on: development.len() as u64,
         calibrated_on: category.map_or(0, |c| c.held_out.len() as u64),
         tested_on: parts.test.len() as u64,
     };
-    let heads: Vec<Trained> = choices.into_iter().map(|c| c.fit(&corpus)).collect();
-    step(Step::Evaluate, 0, 1);
+    let total = choices.len();
+    step(Step::Final, 0, total);
+    let mut heads: Vec<Trained> = Vec::new();
+    for choice in choices {
+        heads.push(choice.fit(&corpus));
+        step(Step::Final, heads.len(), total);
+    }
     let mut bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
     let model = bundle.model_without_probes()?;
     let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
-    let predictions = predict(&model, &test, || ());
+    // What else the matcher of requests is asked about, it knows as `other`.
+    let held_back = match recipe.purpose {
+        Purpose::Triage => recipe.threshold.out_of_scope,
+        Purpose::Requests => 0.0,
+    };
+    let scope = scope::bounds(&model, &test, held_back);
+    let model = model.with_scope(scope.clone()).map_err(BundleError::Parts)?;
+    step(Step::Evaluate, 0, test.len());
+    let mut asked = 0;
+    let predictions = predict(&model, &test, || {
+        asked += 1;
+        if asked % 100 == 0 || asked == test.len() {
+            step(Step::Evaluate, asked, test.len());
+        }
+    });
     let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
     let category = predictions.head(Target::Category);
     if recipe.split.refit {
         drop((corpus, model));
+        // The vocabulary, and then each head.
+        let total = heads.len() + 1;
+        step(Step::Refit, 0, total);
         let all: Vec<usize> = (0..data.examples.len()).collect();
         let (again, corpus) = self::corpus(&data, &texts, &all, &features);
         drop(texts);
         let from = again.places_in(&vocabulary);
         let vocabulary = again;
-        let heads: Vec<Trained> =
-            heads.into_iter().map(|head| head.again(&corpus, &from)).collect();
+        let refitted = heads.into_iter().enumerate().map(|(i, head)| {
+            step(Step::Refit, i + 1, total);
+            head.again(&corpus, &from)
+        });
+        let heads: Vec<Trained> = refitted.collect();
         bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
     }
+    bundle.manifest.scope = scope;
     bundle.manifest.metrics = metrics(&evaluation);
     bundle.manifest.training.split = Some(split_facts(&summary));
     let ids = |part: &[usize]| part.iter().map(|i| data.examples[*i].id.clone()).collect();
     let calibrate = if in_turns { Vec::new() } else { ids(&parts.calibrate) };
     bundle.held_out = HeldOut { calibrate, test: ids(&parts.test) };
+    step(Step::Report, 0, 2);
     let model = bundle.model_without_probes()?;
     bundle.probes = probes(&model, &test);
+    step(Step::Report, 1, 2);
     let report = TrainReport {
         rows: data.rows,
         rejected: data.rejected.clone(),
@@ -315,13 +314,14 @@ pub fn train(
         warnings,
         evaluation,
         held_out,
+        no_signal,
         learning,
         top_words: report::top_words(&model, &data.examples),
         mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
         suspects,
     };
     bundle.card = card::write(&bundle.manifest, &report);
-    step(Step::Evaluate, 1, 1);
+    step(Step::Report, 2, 2);
     Ok((bundle, report))
 }
 
@@ -337,24 +337,6 @@ fn corpus<'a>(
     (vocabulary, Corpus { examples: &data.examples, of: of.into(), documents })
 }
 
-/// Places in `development` that are held out in turn: the calibration tickets alone where they
-/// are many, otherwise every ticket once in five rounds, near-duplicates in the same one.
-fn rounds(
-    development: &[usize],
-    parts: &split::Parts,
-    examples: &[Example],
-    groups: &[u32],
-    seed: u64,
-) -> Vec<Vec<usize>> {
-    if parts.calibrate.len() >= ENOUGH_HELD_OUT {
-        let place = |i: &usize| development.binary_search(i).ok();
-        return vec![parts.calibrate.iter().filter_map(place).collect()];
-    }
-    let folds = split::folds(examples, groups, ROUNDS, seed);
-    let of = |round| (0..development.len()).filter(|p| folds[development[*p]] == round).collect();
-    (0..ROUNDS).map(of).filter(|round: &Vec<usize>| !round.is_empty()).collect()
-}
-
 fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
     let prediction = |t: &head::HeldOut| Prediction {
         index: t.example,
@@ -364,3 +346,6 @@ fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
     };
     noise_suspects(examples, &category.held_out.iter().map(prediction).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests;

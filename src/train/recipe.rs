@@ -148,6 +148,9 @@ pub struct Threshold {
     pub precision: f64,
     /// A threshold needs this many tickets at or above it to count as shown.
     pub min_tickets: u64,
+    /// Share of tickets like those of the data that may be held back as out of scope, for having
+    /// more new words than the others. 0: none is.
+    pub out_of_scope: f64,
 }
 
 impl Default for Recipe {
@@ -223,7 +226,7 @@ impl Default for Split {
 
 impl Default for Threshold {
     fn default() -> Self {
-        Self { precision: 0.9, min_tickets: 30 }
+        Self { precision: 0.9, min_tickets: 30, out_of_scope: 0.01 }
     }
 }
 
@@ -318,12 +321,13 @@ impl Recipe {
                 "give calibrate and test from 0.01 to 0.5 that leave a fifth for fitting",
             );
         }
-        if !(0.0..=1.0).contains(&self.threshold.precision) {
-            return value(
-                "threshold.precision",
-                &self.threshold.precision,
-                "give a share from 0 to 1",
-            );
+        let Threshold { precision, out_of_scope, .. } = self.threshold;
+        for (name, share) in
+            [("threshold.precision", precision), ("threshold.out_of_scope", out_of_scope)]
+        {
+            if !(0.0..=1.0).contains(&share) {
+                return value(name, &share, "give a share from 0 to 1");
+            }
         }
         Ok(())
     }
@@ -355,6 +359,7 @@ mod tests {
             "[fit]\nalpha = [0.0]",
             "[split]\ntest = 0.9",
             "[threshold]\nprecision = 1.5",
+            "[threshold]\nout_of_scope = -0.1",
             "[columns]\ncategory = []",
             "[labels.aliases]\na = \"\"",
             "[labels.aliases]\na = \"b\"\nb = \"c\"",

@@ -7,11 +7,14 @@ use super::audit;
 use super::evaluate::{Evaluation, HeadEvaluation};
 use super::report::SUSPECTS;
 use super::report::words::{self, USES};
+use crate::page::is_hostile;
 
 /// Labels whose lines are shown at most; the weakest are named first.
 const LABELS: usize = 40;
 /// Confusions listed.
 const CONFUSIONS: usize = 10;
+/// Names in a list.
+const LISTED: usize = 40;
 
 /// An evaluation as text.
 pub fn evaluation(e: &Evaluation) -> String {
@@ -19,11 +22,14 @@ pub fn evaluation(e: &Evaluation) -> String {
     let _ = writeln!(
         out,
         "Model {} ({}), {} tickets, {} of the words unknown",
-        e.version,
-        e.model,
+        one_line(&e.version),
+        one_line(&e.model),
         e.tickets,
         percent(e.unknown_words)
     );
+    if e.held_back > 0 {
+        let _ = writeln!(out, "{}", words::held_back(e.held_back));
+    }
     for head in &e.heads {
         out.push('\n');
         one_head(&mut out, head);
@@ -45,15 +51,17 @@ pub fn report(r: &TrainReport) -> String {
     }
     let _ = writeln!(out, "  split {}", r.split);
     for (target, labels) in &r.too_small {
-        let list: Vec<String> = labels.iter().map(|(label, n)| format!("{label} ({n})")).collect();
-        let _ =
-            writeln!(out, "  {target} labels with too few tickets to learn: {}", list.join(", "));
+        let list = listed(labels.iter().map(|(label, n)| format!("{} ({n})", one_line(label))));
+        let _ = writeln!(out, "  {target} labels with too few tickets to learn: {list}");
     }
     for (target, why) in &r.omitted {
-        let _ = writeln!(out, "  no {target} head: {why}");
+        let _ = writeln!(out, "  no {target} head: {}", one_line(why));
     }
     for warning in &r.warnings {
-        let _ = writeln!(out, "  warning: {warning}");
+        let _ = writeln!(out, "  warning: {}", one_line(warning));
+    }
+    if r.no_signal {
+        let _ = writeln!(out, "  {}", words::NO_SIGNAL);
     }
     if !r.suspects.is_empty() {
         let _ = writeln!(
@@ -81,17 +89,24 @@ fn uses(out: &mut String, head: &HeadEvaluation) {
         head.target, head.tickets
     );
     for use_for in USES {
-        let of: Vec<&str> = head
-            .labels
-            .iter()
-            .filter(|l| l.support > 0 && l.use_for == use_for)
-            .map(|l| l.label.as_str())
-            .collect();
-        if !of.is_empty() {
+        let of = head.labels.iter().filter(|l| l.support > 0 && l.use_for == use_for);
+        let list = listed(of.map(|l| one_line(&l.label)));
+        if !list.is_empty() {
             let (name, _, meaning) = words::use_for(use_for);
-            let _ = writeln!(out, "  {name} ({meaning}): {}", of.join(", "));
+            let _ = writeln!(out, "  {name} ({meaning}): {list}");
         }
     }
+}
+
+/// Names with commas between them; of many the first ones, and how many there are beside them.
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.collect();
+    if names.len() > LISTED {
+        let more = names.len() - LISTED;
+        names.truncate(LISTED);
+        names.push(format!("and {more} more"));
+    }
+    names.join(", ")
 }
 
 fn one_head(out: &mut String, h: &HeadEvaluation) {
@@ -105,6 +120,8 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
         "accuracy",
         format!("{}  (most frequent label: {})", percent(h.accuracy), percent(h.majority)),
     );
+    let (low, high) = h.accuracy_interval();
+    line(out, "95 % interval of that", format!("{} to {}", percent(low), percent(high)));
     line(out, "macro F1", percent(h.macro_f1));
     line(
         out,
@@ -113,9 +130,13 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
     );
     line(out, "log loss, Brier score", format!("{:.3}, {:.3}", h.log_loss, h.brier));
     if !h.first_level {
-        let decided =
-            format!("{} of tickets, {} of those right", percent(h.coverage), percent(h.precision));
-        line(out, "at the model's threshold", decided);
+        let decided = match h.precision_alone() {
+            Some(right) => {
+                format!("{} of tickets, {} of those right", percent(h.coverage), percent(right))
+            }
+            None => "none of the tickets".to_owned(),
+        };
+        line(out, "decided alone", decided);
     }
     for c in &h.coverage_at {
         let at = c.threshold.map_or("never".to_owned(), |t| format!("confidence {t:.3}"));
@@ -138,7 +159,8 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
 }
 
 fn labels(out: &mut String, h: &HeadEvaluation) {
-    let width = h.labels.iter().map(|l| l.label.chars().count()).max().unwrap_or(5).clamp(5, 40);
+    let width = h.labels.iter().map(|l| one_line(&l.label).chars().count()).max();
+    let width = width.unwrap_or(5).clamp(5, 40);
     let _ = writeln!(out, "  {:<width$}  tickets  precision  recall     F1", "label");
     let mut shown: Vec<_> = h.labels.iter().filter(|l| l.support > 0).collect();
     if shown.len() > LABELS {
@@ -148,7 +170,7 @@ fn labels(out: &mut String, h: &HeadEvaluation) {
         let _ = writeln!(
             out,
             "  {:<width$}  {:>7}  {:>9}  {:>6}  {:>5}",
-            l.label,
+            one_line(&l.label),
             l.support,
             percent(l.precision),
             percent(l.recall),
@@ -165,8 +187,15 @@ fn confusions(out: &mut String, h: &HeadEvaluation) {
         let _ = writeln!(out, "  most frequent mistakes");
     }
     for c in h.confusions.iter().take(CONFUSIONS) {
-        let _ = writeln!(out, "  {:>7}  {} taken for {}", c.tickets, c.truth, c.answer);
+        let (truth, answer) = (one_line(&c.truth), one_line(&c.answer));
+        let _ = writeln!(out, "  {:>7}  {truth} taken for {answer}", c.tickets);
     }
+}
+
+/// Without what steers a terminal, breaks a line or turns the direction of writing.
+pub(crate) fn one_line(text: &str) -> String {
+    let hostile = |c: char| is_hostile(c) || matches!(c, '\n' | '\t' | '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if hostile(c) { ' ' } else { c }).collect()
 }
 
 /// A share with one decimal.

@@ -10,7 +10,7 @@ use super::documents::Documents;
 use super::fit::Sparse;
 use super::head::{Corpus, Labelled};
 use super::method::{Fit, Fitter, Method, Scorer};
-use super::recipe::{Kind, Recipe};
+use super::recipe::{self, Kind, Recipe};
 use super::report::LearningPoint;
 use crate::triage::model::Target;
 
@@ -40,6 +40,22 @@ pub struct Selected {
     pub learning: Vec<LearningPoint>,
 }
 
+/// How often [`Question::select`] calls `done`: after every method that is tried, every fit on
+/// more tickets, and every further round.
+pub fn steps(settings: &recipe::Fit, rounds: usize) -> usize {
+    let bayes = [Kind::NaiveBayes, Kind::Complement].into_iter().filter(|k| wanted(settings, *k));
+    let sharpened = match wanted(settings, Kind::Sharpened) {
+        true => POWERS.len() + settings.lambda.len().saturating_sub(1),
+        false => 0,
+    };
+    bayes.count() * settings.alpha.len() + sharpened + STEPS + rounds.saturating_sub(1)
+}
+
+/// Whether a recipe has this kind tried.
+fn wanted(settings: &recipe::Fit, kind: Kind) -> bool {
+    settings.kind == kind || settings.kind == Kind::Auto
+}
+
 /// What a selection is about.
 pub struct Question<'a> {
     pub target: Target,
@@ -51,30 +67,30 @@ pub struct Question<'a> {
 impl Question<'_> {
     /// The method of least calibrated Brier score on the first round's held-out tickets, of
     /// equals the first. Each round is a list of places that are held out while the rest is
-    /// fitted on.
+    /// fitted on. `done` is called after each of [`steps`].
     ///
     /// # Errors
     /// When scores differ from linfa's.
     pub fn select(
         &self,
         rounds: &[Vec<usize>],
-        mut done: impl FnMut(usize, usize),
+        mut done: impl FnMut(),
     ) -> Result<Selected, TrainError> {
-        let steps = rounds.len() + 1;
         let Some((first, others)) = rounds.split_first() else {
             return Err(TrainError::TooFewTickets { what: "calibrate" });
         };
         let (fit_on, held_out) = self.parts(first);
         let tried_on =
             (TRIED_ON_BY_LABELS / self.labels.len()).clamp(*TRIED_ON.start(), *TRIED_ON.end());
-        let method = self.try_all(&sample(&fit_on, tried_on), &sample(&held_out, ASKED))?;
-        done(1, steps);
+        let method =
+            self.try_all(&sample(&fit_on, tried_on), &sample(&held_out, ASKED), &mut done)?;
         let mut learning = Vec::new();
         let mut fit: Option<Fit> = None;
         let mut answers = Vec::new();
         for step in (0..STEPS).rev() {
             let on = fit_on.len() / STEP.pow(step as u32);
             if step > 0 && on < FEW {
+                done();
                 continue;
             }
             let on = sample(&fit_on, on);
@@ -83,13 +99,13 @@ impl Question<'_> {
             answers = self.scores(&fitter, &fitted, &held_out);
             learning.push(point(on.len(), &answers, self.labels.len()));
             fit = Some(fitted);
+            done();
         }
-        done(2, steps);
-        for (i, round) in others.iter().enumerate() {
+        for round in others {
             let (fit_on, held_out) = self.parts(round);
             let fitter = self.fitter(&fit_on);
             answers.extend(self.scores(&fitter, &fitter.fit(method, None), &held_out));
-            done(i + 3, steps);
+            done();
         }
         Ok(Selected { method, held_out: answers, fit: fit.unwrap_or_default(), learning })
     }
@@ -122,22 +138,34 @@ impl Question<'_> {
         of.iter().map(scored).collect()
     }
 
-    fn try_all(&self, fit_on: &[Labelled], held_out: &[Labelled]) -> Result<Method, TrainError> {
+    fn try_all(
+        &self,
+        fit_on: &[Labelled],
+        held_out: &[Labelled],
+        done: &mut dyn FnMut(),
+    ) -> Result<Method, TrainError> {
         let both = fit_on.iter().chain(held_out).map(|(place, _)| *place);
         let few = self.corpus.some(both);
         let fit_on: Vec<Labelled> = fit_on.iter().map(|t| t.1).enumerate().collect();
         let held_out: Vec<Labelled> =
             held_out.iter().enumerate().map(|(i, t)| (fit_on.len() + i, t.1)).collect();
-        Question { corpus: &few, ..*self }.try_here(&fit_on, &held_out)
+        Question { corpus: &few, ..*self }.try_here(&fit_on, &held_out, done)
     }
 
-    fn try_here(&self, fit_on: &[Labelled], held_out: &[Labelled]) -> Result<Method, TrainError> {
+    fn try_here(
+        &self,
+        fit_on: &[Labelled],
+        held_out: &[Labelled],
+        done: &mut dyn FnMut(),
+    ) -> Result<Method, TrainError> {
         let fitter = self.fitter(fit_on);
         let settings = &self.recipe.fit;
         compare_with_linfa(&fitter, &self.corpus.documents, held_out, settings.alpha[0])?;
-        let wanted = |kind| settings.kind == kind || settings.kind == Kind::Auto;
-        let tried = |method, fit: &Fit| {
-            Candidate::new(method, self.scores(&fitter, fit, held_out).into_iter().map(|s| s.1))
+        let mut tried = |method, fit: &Fit| {
+            let scores = self.scores(&fitter, fit, held_out).into_iter().map(|s| s.1);
+            let candidate = Candidate::new(method, scores);
+            done();
+            candidate
         };
         let mut candidates = Vec::new();
         for alpha in &settings.alpha {
@@ -145,11 +173,11 @@ impl Question<'_> {
                 (Kind::NaiveBayes, Method::NaiveBayes { alpha: *alpha }),
                 (Kind::Complement, Method::Complement { alpha: *alpha }),
             ];
-            let methods = methods.into_iter().filter(|(kind, _)| wanted(*kind));
+            let methods = methods.into_iter().filter(|(kind, _)| wanted(settings, *kind));
             candidates.extend(methods.map(|(_, m)| tried(m, &fitter.fit(m, None))));
         }
         let bayes = best(&candidates);
-        if wanted(Kind::Sharpened) {
+        if wanted(settings, Kind::Sharpened) {
             let mut sharpened = Vec::new();
             let (first, others) = settings.lambda.split_at(1);
             let mut start = None;

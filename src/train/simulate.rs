@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::data::Example;
+use super::evaluate;
 use super::thresholds::{Answer, thresholds_by_class};
 use super::wilson::{ONE_SIDED_95, wilson_lower};
 use crate::triage::model::{Head, Model, Scratch, Target};
@@ -125,13 +126,12 @@ pub fn predict(
         let judgement = model.judge(&mut scratch, &example.text());
         each();
         let proposal = Proposal::of(model, &judgement, Target::Category)?;
-        let at_the_floor = Proposal { threshold: policy.min_confidence, ..proposal };
         let label = example.label(Target::Category)?;
         Some(Prediction {
             truth: head.labels.binary_search_by(|l| (**l).cmp(label)).ok(),
             answer: proposal.best,
             confidence: proposal.confidence,
-            held_back: policy.doubt(&judgement, &at_the_floor).is_some(),
+            held_back: evaluate::held_back(policy, &judgement, proposal),
             language: example.language,
         })
     };
@@ -235,18 +235,27 @@ impl Count {
 /// Why thresholds do not pass a gate.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum BelowFloor {
+    #[error(
+        "nothing is decided alone, so nothing shows how much of it would be right; where that is \
+         meant, give --floor-automation 0"
+    )]
+    Nothing,
     #[error("of the tickets decided alone {:.1}% are right, less than {:.1}%", .is * 100.0, .floor * 100.0)]
     Precision { is: f64, floor: f64 },
     #[error("{:.1}% of the tickets are decided alone, less than {:.1}%", .is * 100.0, .floor * 100.0)]
     Automation { is: f64, floor: f64 },
 }
 
-/// The floors that an outcome does not reach. Where nothing is decided, nothing is wrong.
+/// The floors that an outcome does not reach. Where nothing is decided, a floor of the precision
+/// is reached only if one of the automation says that this is enough.
 pub fn below_floors(
     outcome: &Outcome,
     precision: Option<f64>,
     automation: Option<f64>,
 ) -> Vec<BelowFloor> {
+    if outcome.decided == 0 && precision.is_some() && automation.is_none() {
+        return vec![BelowFloor::Nothing];
+    }
     let is_below = |is: f64, floor: Option<f64>| floor.filter(|f| is < *f).map(|f| (is, f));
     let precision = is_below(outcome.precision.unwrap_or(1.0), precision)
         .map(|(is, floor)| BelowFloor::Precision { is, floor });

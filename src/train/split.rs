@@ -23,8 +23,8 @@ use crate::triage::model::Target;
 pub use folds::folds;
 use groups::{Group, groups};
 
-/// Share of the tickets that must have a date to split by time. The others are fitted on.
-const DATED: f64 = 0.95;
+/// So many percent of the tickets must have a date to split by time. The others are fitted on.
+pub const DATED: usize = 95;
 /// Tickets that a label needs to be in all three parts.
 const IN_ALL: usize = 3;
 const DAY: i64 = 86_400;
@@ -109,7 +109,7 @@ pub fn split(
     let groups = groups(examples, ids, settings.seed);
     let dates: Vec<i64> = examples.iter().filter_map(|e| e.created_at).collect();
     let days = || dates.iter().map(|date| date.div_euclid(DAY));
-    let timed = dates.len() as f64 >= DATED * examples.len() as f64 && days().min() < days().max();
+    let timed = enough_dates(dates.len(), examples.len()) && days().min() < days().max();
     let by = match settings.by {
         By::Auto if timed => By::Time,
         By::Auto => By::Random,
@@ -142,6 +142,11 @@ pub fn split(
         labels_missing: labels_missing(&parts, examples),
     };
     Ok(Split { parts, summary })
+}
+
+/// Whether so many of the tickets have a date that they can be split by time.
+pub fn enough_dates(dated: usize, tickets: usize) -> bool {
+    dated * 100 >= DATED * tickets
 }
 
 fn by_time(mut groups: Vec<Group<'_>>, tickets: usize, settings: &recipe::Split) -> Parts {

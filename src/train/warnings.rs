@@ -1,30 +1,42 @@
 //! What the user should know before using a model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::audit::Audit;
 use super::calibrate::NEVER;
 use super::data::Data;
 use super::head::Choice;
 use super::recipe::{By, Features, Field, Recipe};
-use super::split::Summary;
+use super::split::{DATED, Summary, enough_dates};
 use super::vocabulary::Vocabulary;
 use crate::triage::text::fields;
 
-/// Dates that are there and cannot be read, and what that means for the split.
-pub(super) fn unreadable_dates(data: &Data, summary: &Summary) -> Option<String> {
-    let split = match summary.by {
-        By::Time => "they are split as if they had none",
-        _ => "the tickets are split at random, which makes the numbers better than they will be",
-    };
-    (data.unreadable_dates > 0).then(|| {
-        format!(
-            "{} of {} tickets have a date that cannot be read, so {split}; write dates as \
-             2026-03-04T09:12:00Z or 2026-03-04 09:12",
-            data.unreadable_dates,
-            data.examples.len()
-        )
-    })
+/// Tickets without a date or with one that cannot be read, and what that means for the split.
+/// `asked` is what the recipe wants it to go by.
+pub(super) fn dates(data: &Data, asked: By, summary: &Summary) -> Vec<String> {
+    let tickets = data.examples.len();
+    let dated = data.examples.iter().filter(|e| e.created_at.is_some()).count();
+    let too_few = data.dates_expected && asked == By::Auto && !enough_dates(dated, tickets);
+    let mut warnings = Vec::new();
+    if too_few {
+        warnings.push(format!(
+            "{dated} of {tickets} tickets have a date; {DATED} % are needed for a split by time, so \
+             the tickets are split at random, which makes the numbers better than they will be"
+        ));
+    }
+    if data.unreadable_dates > 0 {
+        let split = match summary.by {
+            By::Time => ", so they are split as if they had none",
+            _ => "",
+        };
+        warnings.push(format!(
+            "{} of {tickets} tickets have a date that cannot be read{split}; write dates as \
+             2026-03-04T09:12:00Z or 2026-03-04 09:12, not as a spreadsheet's numbers (46085.38)",
+            data.unreadable_dates
+        ));
+    }
+    warnings
 }
 
 /// A vocabulary that is smaller than the recipe allows, as labels are many.
@@ -45,26 +57,30 @@ pub(super) fn cut(
     })
 }
 
-/// Columns that somebody asked for and that no ticket has.
-pub(super) fn absent(data: &Data) -> Vec<String> {
-    let says = |column: &String| format!("no row has the column {column}, which the recipe names");
-    data.absent.iter().map(says).collect()
-}
-
-/// Categories with enough tickets in all that are not learnt, as too few of them may be learnt from.
-pub(super) fn too_new(audit: &Audit, category: &Choice, min: u64) -> Option<String> {
-    let learnt = |label: &str| category.labels.iter().any(|known| **known == *label);
-    let new: Vec<String> = audit
-        .labels
-        .iter()
-        .filter(|size| size.tickets >= min && !learnt(&size.label))
-        .map(|size| format!("{} ({})", size.label, size.tickets))
+/// Categories with enough tickets in all that are not `learnt`, as too few are left to learn from
+/// once some are held out. `left` has what is left of those with fewer than `min`.
+pub(super) fn too_few_left(
+    audit: &Audit,
+    learnt: &[Arc<str>],
+    left: Option<&BTreeMap<String, u64>>,
+    min: u64,
+    by: By,
+) -> Option<String> {
+    let is_learnt = |label: &str| learnt.iter().any(|known| **known == *label);
+    let few = audit.labels.iter().filter(|size| size.tickets >= min && !is_learnt(&size.label));
+    let left = |label: &str| left.and_then(|left| left.get(label)).copied().unwrap_or_default();
+    let list: Vec<String> = few
+        .map(|size| format!("{} ({} of its {})", size.label, left(&size.label), size.tickets))
         .collect();
-    (!new.is_empty()).then(|| {
+    let advice = match by {
+        By::Time => "train again when they have more, or set split.by = \"random\"",
+        _ => "train again when they have more, or set a lower fit.min_tickets",
+    };
+    (!list.is_empty()).then(|| {
         format!(
-            "nearly all tickets of these categories were held out to test, so they are not learnt: \
-             {}; train again when they have more, or set split.by = \"random\"",
-            new.join(", ")
+            "some tickets of these categories were held out to test and too few are left to learn \
+             from ({min} are needed), so they are not learnt: {}; {advice}",
+            list.join(", ")
         )
     })
 }
@@ -91,11 +107,10 @@ pub(super) fn of_heads(heads: &[Choice]) -> Vec<String> {
         if let Some(p) = head.no_signal {
             warnings.push(format!(
                 "{}: no usable signal: on held-out tickets it is not better than always saying the \
-                 most frequent label (p = {p:.3})",
+                 most frequent label (p = {p:.3}), so nothing is decided without a person",
                 head.target
             ));
-        }
-        if head.thresholds.iter().all(|t| *t >= NEVER) {
+        } else if head.thresholds.iter().all(|t| *t >= NEVER) {
             warnings.push(format!(
                 "{}: no confidence reaches the wanted precision on held-out tickets, so nothing is \
                  decided without a person",
@@ -104,4 +119,76 @@ pub(super) fn of_heads(heads: &[Choice]) -> Vec<String> {
         }
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::tests::example;
+    use super::super::data::Example;
+    use super::super::recipe;
+    use super::super::split::split;
+    use super::*;
+
+    /// Tickets of as many days, of which the first `dated` have a date.
+    fn data(tickets: usize, dated: usize) -> Data {
+        let day = |i: usize| (i < dated).then_some(86_400 * i as i64);
+        let ticket = |i: usize| Example { created_at: day(i), ..example(i, "text", "A") };
+        let examples = (0..tickets).map(ticket).collect();
+        Data { examples, dates_expected: true, ..Data::default() }
+    }
+
+    fn told(data: &Data, by: By) -> Vec<String> {
+        let alone: Vec<u32> = (0..data.examples.len() as u32).collect();
+        let settings = recipe::Split { by, ..recipe::Split::default() };
+        let summary = split(&data.examples, &alone, &settings).unwrap().summary;
+        dates(data, by, &summary)
+    }
+
+    #[test]
+    fn a_split_at_random_for_want_of_dates_is_told() {
+        let few = data(200, 180);
+        let warnings = told(&few, By::Auto);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let says = "180 of 200 tickets have a date; 95 % are needed for a split by time";
+        assert!(warnings[0].starts_with(says), "{warnings:?}");
+        assert_eq!(told(&few, By::Random), [] as [&str; 0], "as it was asked for");
+        assert_eq!(told(&data(200, 190), By::Auto), [] as [&str; 0], "enough");
+        let none = Data { dates_expected: false, ..data(200, 0) };
+        assert_eq!(told(&none, By::Auto), [] as [&str; 0], "nobody spoke of dates");
+        assert_eq!(told(&data(200, 0), By::Auto).len(), 1, "a column without a value");
+    }
+
+    #[test]
+    fn dates_that_cannot_be_read_are_told_with_their_split() {
+        let few = Data { unreadable_dates: 20, ..data(200, 180) };
+        let warnings = told(&few, By::Auto);
+        assert!(warnings[0].starts_with("180 of 200 tickets have a date;"), "{warnings:?}");
+        let says = "20 of 200 tickets have a date that cannot be read;";
+        assert!(warnings[1].starts_with(says), "{warnings:?}");
+        let most = Data { unreadable_dates: 2, ..data(200, 198) };
+        let says = "2 of 200 tickets have a date that cannot be read, so they are split as if";
+        assert!(told(&most, By::Auto)[0].starts_with(says));
+    }
+
+    #[test]
+    fn what_is_left_of_a_category_is_counted() {
+        use super::super::audit::labels::{Size, Use};
+        let size = |label: &str, tickets| Size {
+            label: label.to_owned(),
+            tickets,
+            texts: tickets,
+            is: Use::Usable,
+        };
+        let labels = vec![size("Big", 90), size("Few", 5), size("New", 40), size("Printing", 32)];
+        let audit = Audit { labels, ..Audit::default() };
+        let left = BTreeMap::from([("Few".to_owned(), 4), ("Printing".to_owned(), 29)]);
+        let learnt = [Arc::from("Big")];
+        let says = |by| too_few_left(&audit, &learnt, Some(&left), 30, by).unwrap();
+        let counted = "(30 are needed), so they are not learnt: New (0 of its 40), Printing (29 of \
+                       its 32); train again when they have more, or ";
+        assert!(says(By::Time).ends_with(&format!("{counted}set split.by = \"random\"")));
+        assert!(says(By::Random).ends_with(&format!("{counted}set a lower fit.min_tickets")));
+        let learnt = ["Big", "New", "Printing"].map(Arc::from);
+        assert_eq!(too_few_left(&audit, &learnt, None, 30, By::Time), None);
+    }
 }

@@ -43,11 +43,13 @@ pub enum Doubt {
     TooShort,
     /// Too many of the words are unknown to the model.
     UnknownWords,
+    /// Fewer of the words are in the vocabulary than in the tickets that the model was made for.
+    OutOfScope,
 }
 
 impl Doubt {
-    pub const ALL: [Self; 4] =
-        [Self::LowConfidence, Self::TooClose, Self::TooShort, Self::UnknownWords];
+    pub const ALL: [Self; 5] =
+        [Self::LowConfidence, Self::TooClose, Self::TooShort, Self::UnknownWords, Self::OutOfScope];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,6 +57,7 @@ impl Doubt {
             Self::TooClose => "too_close",
             Self::TooShort => "too_short",
             Self::UnknownWords => "unknown_words",
+            Self::OutOfScope => "out_of_scope",
         }
     }
 
@@ -65,6 +68,9 @@ impl Doubt {
             Self::TooClose => "the two best categories are about equally likely",
             Self::TooShort => "the text has too few words that the model knows",
             Self::UnknownWords => "most words of the text are unknown to the model",
+            Self::OutOfScope => {
+                "more words are new to the model than in nearly all tickets that it was made for"
+            }
         }
     }
 }

@@ -42,7 +42,11 @@ pub struct Triage {
 pub enum Mismatch {
     #[error("the model has no category head")]
     NoCategory,
-    #[error("no rule of the policy takes in: {}", .0.join(", "))]
+    #[error(
+        "no rule of the policy takes in: {}; name them in [[policy.routes]], or let the last rule \
+         have category = [\"*\"]",
+        .0.join(", ")
+    )]
     Uncovered(Vec<String>),
     #[error("rules of the policy name categories that the model does not have: {}", .0.join(", "))]
     UnknownCategories(Vec<String>),
@@ -60,6 +64,13 @@ pub enum Mismatch {
     NeverActs(String),
     #[error("resolve.security_categories: no category of the model fits {}", .0.join(", "))]
     SecurityCategories(Vec<String>),
+}
+
+impl Mismatch {
+    /// Whether rules are made for other categories, no more.
+    pub fn is_of_routes(&self) -> bool {
+        matches!(self, Self::Uncovered(_) | Self::UnknownCategories(_))
+    }
 }
 
 impl Triage {

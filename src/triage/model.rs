@@ -7,6 +7,7 @@
 
 pub mod calibration;
 mod explain;
+pub mod scope;
 pub mod table;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use super::text::language::{Language, Letters};
 use super::text::lexicon::Lexicon;
 use super::text::redact::{MaskCounts, redact};
 use super::text::window;
+use scope::Scope;
 use table::{Sums, Table};
 
 pub use calibration::{Calibration, Calibrations};
@@ -122,6 +124,8 @@ pub enum ModelError {
     Scale { entry: usize },
     #[error("the weight of the subject is out of range or not a number")]
     SubjectWeight,
+    #[error("a bound of its scope is out of range or not a number")]
+    Scope,
 }
 
 /// A fitted, calibrated model. Immutable; one is shared by all who use it.
@@ -133,6 +137,7 @@ pub struct Model {
     lexicon: Lexicon,
     subject_weight: f32,
     fields: Vec<Source>,
+    scope: Scope,
     heads: Vec<Head>,
     /// For each target, its place in `heads` and its first column.
     places: [Option<(usize, usize)>; 4],
@@ -158,6 +163,13 @@ pub struct Scratch {
     sums: Sums,
 }
 
+impl Scratch {
+    /// How many words of the last ticket are in the vocabulary, and how many there are.
+    pub fn words(&self) -> (u32, u32) {
+        (self.bag.listed(), self.bag.occurrences())
+    }
+}
+
 /// What the model says about one ticket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -168,6 +180,8 @@ pub struct Judgement {
     pub words: u32,
     /// Words among them that the model does not know, nor half of their n-grams.
     pub unknown: u32,
+    /// Whether too few of the words are in the vocabulary for a ticket that the model was made for.
+    pub out_of_scope: bool,
     pub language: Language,
     /// Of the category: the best label against the runner-up.
     pub explanation: Explanation,
@@ -216,8 +230,19 @@ impl Model {
             columns += head.labels.len();
         }
         let table = Table::new(&lexicon, columns, &scales, &weights)?;
-        let fields = Vec::new();
-        Ok(Self { id, version, lexicon, subject_weight, fields, heads, places, columns, table })
+        let (fields, scope) = (Vec::new(), Scope::default());
+        Ok(Self {
+            id,
+            version,
+            lexicon,
+            subject_weight,
+            fields,
+            scope,
+            heads,
+            places,
+            columns,
+            table,
+        })
     }
 
     pub fn head(&self, target: Target) -> Option<&Head> {
@@ -239,6 +264,14 @@ impl Model {
         Self { fields, ..self }
     }
 
+    /// The same, with bounds for what it is asked about.
+    ///
+    /// # Errors
+    /// When a bound is out of range.
+    pub fn with_scope(self, scope: Scope) -> Result<Self, ModelError> {
+        if scope.is_valid() { Ok(Self { scope, ..self }) } else { Err(ModelError::Scope) }
+    }
+
     pub fn fields(&self) -> &[Source] {
         &self.fields
     }
@@ -255,6 +288,7 @@ impl Model {
             masks,
             words: bag.occurrences(),
             unknown: bag.unknown(),
+            out_of_scope: self.scope.is_outside(language, bag.listed(), bag.occurrences()),
             language,
             explanation,
         }

@@ -87,6 +87,12 @@ pub fn fitting_none<'p>(
 }
 
 impl Route {
+    /// The rule that takes in everything.
+    pub fn any(queue: Arc<str>) -> Self {
+        let (category, priority, source, language) = Default::default();
+        Self { category, priority, source, language, queue }
+    }
+
     /// Whether the rule speaks of this category at all.
     pub fn names(&self, label: &str) -> bool {
         self.category.is_empty() || self.category.iter().any(|p| p.matches(label))
@@ -193,6 +199,8 @@ impl Policy {
             Some(Doubt::UnknownWords)
         } else if judgement.words - judgement.unknown < self.min_known_words {
             Some(Doubt::TooShort)
+        } else if judgement.out_of_scope {
+            Some(Doubt::OutOfScope)
         } else if !proposal.is_confident() {
             Some(Doubt::LowConfidence)
         } else if margin < self.min_margin {

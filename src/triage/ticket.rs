@@ -112,6 +112,9 @@ pub enum Malformed {
     NotAnObject,
     #[error("the field {} is missing", .0.as_str())]
     MissingField(Field),
+    /// What is no ticket, such as feedback, has members of its own.
+    #[error("none of the members is there that are understood: {0}")]
+    MissingMember(&'static str),
     #[error("the field {} is wrong: {what}", .field.as_str())]
     BadField { field: Field, what: &'static str },
     #[error("the field {} stands twice", .0.as_str())]
@@ -147,7 +150,7 @@ impl Malformed {
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NotJson(_) => "not_json",
             Self::NotAnObject => "not_an_object",
-            Self::MissingField(_) => "missing_field",
+            Self::MissingField(_) | Self::MissingMember(_) => "missing_field",
             Self::BadField { .. } => "bad_field",
             Self::DuplicateField(_) => "duplicate_field",
             Self::BadEnvelope(_) => "bad_envelope",

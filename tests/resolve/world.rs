@@ -13,7 +13,7 @@ use triaged::metrics::{Labels, Metrics};
 use triaged::playbook::Library;
 use triaged::resolve::limits::{Cap, Limits, SwitchOff};
 use triaged::stage::drive::Driver;
-use triaged::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
+use triaged::stage::resolve::{LONGEST_BATCH, Parts, Resolve, ResolveSettings, Writer};
 use triaged::stage::runbook::address::AddressFilter;
 use triaged::stage::runbook::breaker::BreakerRule;
 use triaged::stage::runbook::{Caller, CallerSettings};
@@ -56,6 +56,7 @@ pub struct World {
     pub limits: Limits,
     /// How the runbook is called.
     pub calls: CallerSettings,
+    pub longest_batch: Duration,
     pub controls: Arc<Controls>,
     pub metrics: Arc<Metrics>,
 }
@@ -70,6 +71,7 @@ impl World {
         Self {
             cluster: MemoryCluster::new(&topics),
             calls: calls(&runbook),
+            longest_batch: LONGEST_BATCH,
             runbook,
             delivery,
             limits: LIMITS,
@@ -119,6 +121,7 @@ impl World {
             health: WorkerHealth::new(),
             stop: Stop::new(),
         })
+        .with_longest_batch(self.longest_batch)
     }
 
     /// Runs processes, one after the other as they die, until `outcomes` outcomes are there.

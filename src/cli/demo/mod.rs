@@ -2,14 +2,16 @@
 //! very same service as in production, on an embedded log in a folder of its own. Then playbooks
 //! resolve known requests ([`resolve`]).
 
+mod folder;
 mod resolve;
+mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal as _, Write as _, stdout};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
+use self::folder::Folder;
 use crate::cli::show::{self, Palette};
 use crate::cli::{ConfigArgs, logging, topics};
 use crate::config::{Config, LogConfig};
@@ -32,6 +35,9 @@ const SAMPLE: &str = include_str!("../../../training/corpus/demo.jsonl");
 /// A demonstration that shows nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether the demonstration is to end.
+const LOOK: Duration = Duration::from_millis(50);
+
 #[derive(Args)]
 pub struct DemoArgs {
     #[command(flatten)]
@@ -42,7 +48,8 @@ pub struct DemoArgs {
     /// Tickets a second; 0 is as fast as it goes. On a terminal 60, else 0
     #[arg(long)]
     rate: Option<u32>,
-    /// Keep the embedded log in this new directory; without it the log goes at the end
+    /// Keep the embedded log in this directory, which must be new or empty; without it the log goes at
+    /// the end
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// JSON lines even on a terminal
@@ -56,18 +63,13 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
     let sets: Vec<String> = own_log.into_iter().chain(args.config.sets.clone()).collect();
     let mut config = Config::load(args.config.config.as_deref(), &sets)?;
     logging::start(&config.logging);
-    let scratch;
-    let dir = match &args.keep {
-        Some(dir) => dir.clone(),
-        None => {
-            scratch = Scratch::new()?;
-            scratch.0.clone()
-        }
-    };
+    let folder = args.keep.as_deref().map_or_else(Folder::scratch, Folder::kept)?;
+    let ended = signals::watch(folder.goes())?;
+    let dir = folder.path();
     let LogConfig::Embedded(embedded) = &mut config.log else {
         bail!("the demo runs on the embedded log; leave log.kind alone");
     };
-    embedded.dir.clone_from(&dir);
+    embedded.dir = dir.to_owned();
     let input: Box<dyn BufRead> = match &args.tickets {
         Some(path) => Box::new(BufReader::new(
             File::open(path).with_context(|| format!("cannot open {}", path.display()))?,
@@ -80,7 +82,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
     let triage = service::triage(&config)?;
     let outputs = config.route.output_topics(&triage.policy().queues());
     // Every topic must be there before its reader asks for it.
-    let store = Store::open(&dir)?;
+    let store = Store::open(dir)?;
     let stop = Stop::new();
     let service = start(&mut config, triage, &stop)?;
 
@@ -92,12 +94,16 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
         service.admin_addr()
     );
     let start = Instant::now();
-    let decided = readers(&dir, outputs, &stop)?;
+    let decided = readers(dir, outputs, &stop)?;
+    let fed = stop.clone();
     let feeder = thread::Builder::new().name(String::from("feeder")).spawn(move || {
         for (i, chunk) in records.chunks(chunk_size(rate)).enumerate() {
             if rate > 0 {
                 let due = Duration::from_secs_f64((i * chunk_size(rate)) as f64 / f64::from(rate));
                 thread::sleep(due.saturating_sub(start.elapsed()));
+            }
+            if fed.requested() {
+                break;
             }
             store.put(&input, chunk)?;
         }
@@ -106,7 +112,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
 
     let bar = bar(total, terminal);
     let mut tally = Tally::default();
-    let shown = show_all(&decided, total, &mut tally, &bar, palette, terminal);
+    let shown = show_all(&decided, total, &mut tally, &bar, palette, terminal, &ended);
     bar.finish_and_clear();
     let elapsed = start.elapsed();
     stop.request(Duration::from_secs(2));
@@ -117,11 +123,24 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
         fed?;
     }
     tally.print(elapsed, palette);
-    if args.tickets.is_some() {
+    if args.tickets.is_some() || ended.requested() {
         return Ok(());
     }
     eprintln!("\nknown requests, resolved by playbooks that call runbooks played here:");
-    resolve::play(&config, &dir.join("resolve"), palette, !terminal)
+    resolve::play(&config, &dir.join("resolve"), palette, !terminal, &ended)
+}
+
+/// The next record, or none if the demonstration is to end.
+fn next(read: &Receiver<Record>, ended: &Stop, what: &str) -> Result<Option<Record>> {
+    let start = Instant::now();
+    loop {
+        match read.recv_timeout(LOOK) {
+            _ if ended.requested() => return Ok(None),
+            Ok(record) => return Ok(Some(record)),
+            Err(RecvTimeoutError::Timeout) if start.elapsed() < PATIENCE => {}
+            Err(_) => bail!("no {what} came for 30 s; the log lines above say why"),
+        }
+    }
 }
 
 /// A line on standard output.
@@ -178,6 +197,7 @@ fn readers(
     Ok(receive)
 }
 
+/// Shows `total` decisions, or fewer if the demonstration is to end.
 fn show_all(
     decided: &Receiver<Record>,
     total: usize,
@@ -185,11 +205,10 @@ fn show_all(
     bar: &ProgressBar,
     palette: Palette,
     terminal: bool,
+    ended: &Stop,
 ) -> Result<()> {
     for _ in 0..total {
-        let record = decided
-            .recv_timeout(PATIENCE)
-            .context("no decision came for 30 s; the log lines above say why")?;
+        let Some(record) = next(decided, ended, "decision")? else { break };
         let event = record.value.as_deref().and_then(|v| serde_json::from_slice(v).ok());
         let event = event.filter(|e: &Value| e.get("outcome").is_some());
         let line = match &event {
@@ -284,22 +303,5 @@ impl Tally {
             parts.join(", "),
             self.origins.len()
         );
-    }
-}
-
-/// A folder that goes when the demonstration ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("triaged-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

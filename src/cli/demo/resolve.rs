@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-use super::{PATIENCE, print_line, readers, topics};
+use super::{next, print_line, readers, topics};
 use crate::cli::show::Palette;
 use crate::config::{Config, Stages};
 use crate::health::Stop;
@@ -23,8 +23,9 @@ const TICKETS: &str = include_str!("resolve.jsonl");
 const RESOLVED: usize = 4;
 const HELD: usize = 1;
 
-/// Plays it in the folder `dir`. Every outcome is a line, as decisions are in the first part.
-pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result<()> {
+/// Plays it in the folder `dir`, until the end or until `ended`. Every outcome is a line, as decisions
+/// are in the first part.
+pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool, ended: &Stop) -> Result<()> {
     let mut config = config.clone();
     if let crate::config::LogConfig::Embedded(embedded) = &mut config.log {
         embedded.dir = dir.to_owned();
@@ -63,7 +64,7 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
     let show = |wanted: fn(&Value) -> bool, lines: usize| -> Result<()> {
         let mut left = lines;
         while left > 0 {
-            let record = read.recv_timeout(PATIENCE).context("no outcome came for 30 s")?;
+            let Some(record) = next(&read, ended, "outcome")? else { break };
             let Some(event) = event(&record) else { continue };
             left -= usize::from(wanted(&event));
             print_line(&if json { brief(&event) } else { said(&event, palette) })?;
@@ -71,8 +72,10 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool) -> Result
         Ok(())
     };
     show(|event| event["outcome"] == "done" || is_held(event), RESOLVED + HELD)?;
-    undo::order(&config, &Which::Ticket(String::from("DEMO-1")), "the demonstration")?;
-    show(|event| event["outcome"] == "undone", 1)?;
+    if !ended.requested() {
+        undo::order(&config, &Which::Ticket(String::from("DEMO-1")), "the demonstration")?;
+        show(|event| event["outcome"] == "undone", 1)?;
+    }
     stop.request(std::time::Duration::from_secs(2));
     service.finish()?;
     Ok(())

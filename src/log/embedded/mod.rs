@@ -8,6 +8,7 @@ mod error;
 mod follow;
 mod lock;
 mod records;
+mod retention;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use self::error::StoreError;
 pub use self::follow::EmbeddedFollow;
 use self::lock::GroupLock;
 use self::records::{Appender, weight};
+pub use self::retention::Retention;
 use self::store::longer;
 pub use self::store::{FILE, Store};
 use super::{
@@ -35,15 +37,6 @@ const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 const RETENTION_CHUNK: usize = 5_000;
 /// How often one that stands by looks whether the group's lock is free.
 const STAND_BY: Duration = Duration::from_millis(50);
-
-/// Which old records go.
-#[derive(Clone, Debug)]
-pub struct Retention {
-    /// Records that are stored for longer go once every group has passed them.
-    pub age: Duration,
-    /// Topics that hold state: nothing of them ever goes.
-    pub kept: Vec<Arc<str>>,
-}
 
 /// Where an [`EmbeddedLog`] reads and writes.
 #[derive(Clone, Debug)]

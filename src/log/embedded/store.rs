@@ -276,12 +276,12 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn retain(&self, retention: &Retention, most: usize) -> Result<usize, StoreError> {
-        let age = i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX);
-        let before = now_ms().saturating_sub(age);
+        let now = now_ms();
         let mut room = most;
-        let mut topics = self.sql(records::topics)?;
-        topics.retain(|(_, name)| !retention.kept.iter().any(|kept| **kept == **name));
-        for (id, _) in topics {
+        for (id, name) in self.sql(records::topics)? {
+            let Some(age) = retention.age_of(&name) else { continue };
+            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            let before = now.saturating_sub(age);
             room -= self.sql(|c| {
                 let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
                 let removed = remove_oldest(&transaction, id, before, room)?;

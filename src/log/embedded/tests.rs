@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
@@ -368,20 +369,28 @@ fn processes_that_make_the_file_at_once_do_not_trip_over_each_other() {
 }
 
 fn old(seconds: u64) -> Retention {
-    Retention { age: Duration::from_secs(seconds), kept: Vec::new() }
+    Retention { age: Duration::from_secs(seconds), ages: BTreeMap::new() }
 }
 
 #[test]
-fn what_holds_state_is_never_removed() {
+fn topics_may_be_kept_for_longer_than_others_or_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let record = NewRecord { value: Some(b"x".to_vec()), ..NewRecord::default() };
-    for topic in ["tickets.control", "tickets.routed"] {
+    for topic in ["tickets.control", "tickets.outcomes", "tickets.routed"] {
         store.put(topic, std::slice::from_ref(&record)).unwrap();
     }
     std::thread::sleep(Duration::from_millis(5));
-    let retention = Retention { kept: vec!["tickets.control".into()], ..old(0) };
-    assert_eq!(store.retain(&retention, 100).unwrap(), 1);
-    let topics = store.topics().unwrap();
-    assert_eq!((topics["tickets.control"].start, topics["tickets.routed"].start), (0, 1));
+    let ages = |outcomes: u64| -> BTreeMap<Arc<str>, _> {
+        let outcomes = Some(Duration::from_secs(outcomes));
+        BTreeMap::from([("tickets.control".into(), None), ("tickets.outcomes".into(), outcomes)])
+    };
+    let kept = || {
+        let topics = store.topics().unwrap().into_iter();
+        topics.filter(|(_, range)| !range.is_empty()).map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(store.retain(&Retention { ages: ages(3600), ..old(0) }, 100).unwrap(), 1);
+    assert_eq!(kept(), ["tickets.control", "tickets.outcomes"]);
+    assert_eq!(store.retain(&Retention { ages: ages(0), ..old(3600) }, 100).unwrap(), 1);
+    assert_eq!(kept(), ["tickets.control"]);
 }

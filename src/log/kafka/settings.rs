@@ -1,11 +1,18 @@
 //! What the Kafka log is told, and how that becomes librdkafka's configuration: defaults first,
 //! then the operator's properties, then what the guarantee rests on.
 
+mod refused;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::BaseProducer;
+
+pub use self::refused::refused_property;
 
 /// Everything that one worker's Kafka log needs to know.
 #[derive(Clone)]
@@ -75,22 +82,30 @@ impl KafkaSettings {
         }
     }
 
-    /// Every property that is refused, unknown to librdkafka or has a value it does not take.
+    /// Every property that is refused.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for (key, value) in &self.properties {
-            if let Some(reason) = refused_property(key, value) {
-                problems.push(format!("property {key:?} cannot be set: {reason}"));
-                continue;
-            }
-            // One at a time, so that each problem is named; the value may be a secret.
-            if ClientConfig::new().set(key, value).create_native_config().is_err() {
-                problems.push(format!(
-                    "property {key:?} is unknown to librdkafka or does not take this value"
-                ));
-            }
-        }
-        problems
+        let refused = |(key, value): (&String, &String)| {
+            let why = refused_property(key, value)?;
+            Some(format!("property {key:?} cannot be set: {why}"))
+        };
+        self.properties.iter().filter_map(refused).collect()
+    }
+
+    /// What librdkafka has against the settings as a whole: properties that do not go together,
+    /// files that it cannot read. A worker's clients are made for it, without brokers: no network
+    /// is touched.
+    pub fn trial(&self) -> Vec<String> {
+        let alone = |mut config: ClientConfig| {
+            config.remove("bootstrap.servers");
+            config
+        };
+        let producer: KafkaResult<BaseProducer> = alone(self.producer()).create();
+        let consumer: KafkaResult<BaseConsumer> = alone(self.consumer()).create();
+        let refusals = [producer.err(), consumer.err()];
+        let mut found: Vec<_> = refusals.iter().flatten().map(without_values).collect();
+        // Both say the same of what they share, but for OpenSSL's details behind a colon.
+        found.dedup_by(|a, b| a.split(':').next() == b.split(':').next());
+        found
     }
 
     /// What producer, consumer and the tools' clients share.
@@ -138,9 +153,9 @@ impl KafkaSettings {
     /// For writing a few records by hand: idempotent, without a transaction.
     pub(super) fn plain_producer(&self) -> ClientConfig {
         let mut config = self.base();
-        config.set("partitioner", "murmur2_random");
         config.set("linger.ms", "5");
         self.finish(&mut config);
+        config.set("partitioner", PARTITIONER);
         config.set("compression.type", &self.compression);
         config.set("message.max.bytes", self.message_max_bytes.to_string());
         config.set("enable.idempotence", "true");
@@ -174,9 +189,12 @@ impl KafkaSettings {
 
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();
-        config.set("partitioner", "murmur2_random"); // as Java clients do
-        config.set("queue.buffering.max.kbytes", "131072");
         self.finish(&mut config);
+        // The largest record must fit, or its place in the queue would be waited for in vain.
+        let queue = QUEUE_KBYTES.max(self.message_max_bytes / 1024 + 1);
+        config.set("queue.buffering.max.kbytes", queue.to_string());
+        config.set("partitioner", PARTITIONER);
+        config.set("delivery.report.only.error", "false");
         config.set("compression.type", &self.compression);
         config.set("linger.ms", "0");
         config.set("message.max.bytes", self.message_max_bytes.to_string());
@@ -197,121 +215,35 @@ pub(super) const RECONNECT_MS: u64 = 50;
 /// How often librdkafka hands out the figures that lag and connection state are read from.
 pub(super) const STATISTICS_MS: u32 = 2_000;
 
+/// Which partition a key goes to, as Java clients have it.
+const PARTITIONER: &str = "murmur2_random";
+
+/// What the producer holds back at most, unless one record may be larger.
+const QUEUE_KBYTES: usize = 131_072;
+
+/// What librdkafka said. Of values it quotes those that are no secrets, but for a property that it
+/// does not take.
+fn without_values(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientCreation(why) => why.clone(),
+        KafkaError::ClientConfig(_, _, key, _) => format!("{key} does not take its value"),
+        other => other.to_string(),
+    }
+}
+
 /// Makes librdkafka log *every* broken connection: its ordinary log drops a line that equals the
 /// last one for 30 s and leaves out what it takes for idle, the `broker` debug log does neither.
 fn watch_connections(config: &mut ClientConfig, debug: Option<&String>) {
-    let debug = debug.filter(|d| !d.is_empty()).map_or("broker".into(), |d| format!("broker,{d}"));
+    // Last, or "-broker" of the operator's would take it away.
+    let debug = debug.filter(|d| !d.is_empty()).map_or("broker".into(), |d| format!("{d},broker"));
     config.set("debug", debug);
     config.set("log.connection.close", "true");
     config.set_log_level(RDKafkaLogLevel::Debug);
 }
 
-const HAS_SETTING: &str = "there is a setting of its own for it";
-const POSITIONS: &str = "positions are committed inside the transaction and nowhere else";
-const RETRIES: &str = "retries and order are what the transactional producer rests on";
-const OURS: &str = "the service sets it itself";
-
-/// Why the librdkafka property `key` cannot be set to `value`, if so: it would break exactly once,
-/// or it has a setting of its own.
-pub fn refused_property(key: &str, value: &str) -> Option<&'static str> {
-    let value = value.trim();
-    let unless = |allowed: &[&str], reason| (!allowed.contains(&value)).then_some(reason);
-    match key.trim() {
-        "bootstrap.servers"
-        | "metadata.broker.list"
-        | "group.id"
-        | "group.instance.id"
-        | "transactional.id"
-        | "session.timeout.ms"
-        | "max.poll.interval.ms"
-        | "transaction.timeout.ms"
-        | "message.max.bytes"
-        | "compression.type"
-        | "compression.codec" => Some(HAS_SETTING),
-        "enable.auto.commit"
-        | "enable.auto.offset.store"
-        | "auto.commit.enable"
-        | "auto.commit.interval.ms"
-        | "offset.store.method"
-        | "offset.store.path" => Some(POSITIONS),
-        "message.timeout.ms" | "delivery.timeout.ms" => {
-            Some("it follows the transaction's time-out")
-        }
-        "message.send.max.retries" | "retries" => Some(RETRIES),
-        "enable.idempotence" => unless(&["true"], RETRIES),
-        "acks" | "request.required.acks" => unless(&["all", "-1"], RETRIES),
-        "max.in.flight" | "max.in.flight.requests.per.connection" => {
-            unless(&["1", "2", "3", "4", "5"], RETRIES)
-        }
-        "linger.ms" | "queue.buffering.max.ms" => {
-            Some("waiting in the producer only delays the commit; batches are sized by the service")
-        }
-        "isolation.level" => {
-            unless(&["read_committed"], "records of aborted transactions would be triaged")
-        }
-        "auto.offset.reset" => unless(
-            &["earliest", "smallest", "beginning"],
-            "any other start loses the tickets that came before the first commit",
-        ),
-        "partition.assignment.strategy" => unless(
-            &["cooperative-sticky"],
-            "one strategy must hold for the group; the service uses cooperative-sticky",
-        ),
-        "group.protocol" => unless(
-            &["classic"],
-            "with the consumer protocol a restarted worker is locked out until its session ends",
-        ),
-        "reconnect.backoff.ms" | "group.remote.assignor" | "group.protocol.type" => Some(OURS),
-        "enable.partition.eof" => unless(&["false"], OURS),
-        "allow.auto.create.topics" => {
-            unless(&["false"], "a mistyped topic would be made instead of reported")
-        }
-        "statistics.interval.ms" => Some("lag is read from the statistics"),
-        "log.connection.close" => {
-            unless(&["true"], "a broken connection must be seen, or a late request can do harm")
-        }
-        "log_level" | "log.queue" => {
-            Some("a broken connection is seen in librdkafka's own log, which must stay on")
-        }
-        "test.mock.num.brokers" | "test.mock.broker.rtt" => {
-            Some("a mock cluster keeps no positions and shows aborted records")
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn properties_that_break_the_guarantee_are_refused() {
-        for (key, value) in [
-            ("enable.auto.commit", "true"),
-            ("enable.auto.commit", "false"),
-            ("isolation.level", "read_uncommitted"),
-            ("auto.offset.reset", "latest"),
-            ("acks", "1"),
-            ("max.in.flight", "6"),
-            ("enable.idempotence", "false"),
-            ("partition.assignment.strategy", "range"),
-            ("group.protocol", "consumer"),
-            ("log_level", "3"),
-            ("log.connection.close", "false"),
-            ("transactional.id", "x"),
-        ] {
-            assert!(refused_property(key, value).is_some(), "{key}={value}");
-        }
-        for (key, value) in [
-            ("sasl.username", "triaged"),
-            ("acks", "all"),
-            ("auto.offset.reset", "earliest"),
-            ("debug", "cgrp"),
-            ("fetch.wait.max.ms", "100"),
-        ] {
-            assert_eq!(refused_property(key, value), None, "{key}={value}");
-        }
-    }
 
     #[test]
     fn what_the_guarantee_rests_on_is_set_last() {
@@ -321,7 +253,10 @@ mod tests {
             ("isolation.level", "read_uncommitted"),
             ("acks", "0"),
             ("log.connection.close", "false"),
-            ("debug", "cgrp"),
+            ("debug", "cgrp,-broker"),
+            ("partitioner", "random"),
+            ("delivery.report.only.error", "true"),
+            ("queue.buffering.max.kbytes", "1"),
             ("bootstrap.servers", "elsewhere:9092"),
         ] {
             settings.properties.insert(key.into(), value.into());
@@ -333,7 +268,15 @@ mod tests {
         let producer = settings.producer();
         assert_eq!(producer.get("acks"), Some("all"));
         assert_eq!(producer.get("log.connection.close"), Some("true"));
-        assert_eq!(producer.get("debug"), Some("broker,cgrp"));
+        assert_eq!(producer.get("debug"), Some("cgrp,-broker,broker"));
+        assert_eq!(producer.get("delivery.report.only.error"), Some("false"));
+        assert_eq!(producer.get("queue.buffering.max.kbytes"), Some("131072"));
+        for producer in [producer, settings.plain_producer()] {
+            assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
+        }
+        settings.message_max_bytes = 1_000_000_000;
+        let queue = settings.producer().get("queue.buffering.max.kbytes").unwrap().to_owned();
+        assert!(queue.parse::<usize>().unwrap() * 1024 > settings.message_max_bytes, "{queue}");
     }
 
     #[test]
@@ -346,5 +289,27 @@ mod tests {
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems.iter().all(|p| !p.contains("secret")), "{problems:?}");
         assert!(KafkaSettings::new("b:9092", "g", "n").problems().is_empty());
+    }
+    #[test]
+    fn what_only_goes_wrong_together_is_found_without_a_network() {
+        let mut settings = KafkaSettings::new("nowhere.invalid:9092", "g", "n");
+        assert_eq!(settings.trial(), Vec::<String>::new());
+        let set = |settings: &mut KafkaSettings, key: &str, value: &str| {
+            settings.properties.insert(key.into(), value.into());
+        };
+        set(&mut settings, "socket.timeout.ms", "60000");
+        set(&mut settings, "fetch.max.bytes", "1000");
+        assert_eq!(settings.problems(), Vec::<String>::new());
+        let found = settings.trial();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("socket.timeout.ms") && found[1].contains("fetch.max.bytes"));
+        settings.properties.clear();
+        set(&mut settings, "security.protocol", "sasl_plaintext");
+        set(&mut settings, "sasl.mechanism", "NONE-SUCH");
+        assert_eq!(settings.trial().len(), 1, "both clients say the same: {:?}", settings.trial());
+        settings.properties.clear();
+        settings.message_max_bytes = 1 << 30;
+        let found = settings.trial();
+        assert_eq!(found, ["message.max.bytes does not take its value"]);
     }
 }

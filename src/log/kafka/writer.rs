@@ -14,13 +14,20 @@ use super::context::ProducerEvents;
 use super::record::headers;
 use super::settings::{KafkaSettings, RECONNECT_MS};
 use super::wait::{Backoff, Patience};
+use crate::health::Stop;
 use crate::log::{AbortReason, Outgoing};
 use crate::metrics::RecreateReason;
 
 /// How long one call may block before the worker shows signs of life.
 const SLICE: Duration = Duration::from_secs(3);
+/// The same once a stop was requested, whose grace must not be exceeded by much.
+const SHORT_SLICE: Duration = Duration::from_millis(500);
 /// How long a call is repeated before its outcome is left to the broker.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What comes on top of librdkafka's own time-out of a delivery before its report counts as lost.
+const MARGIN: Duration = Duration::from_secs(10);
+/// A report comes a moment before its record's place in the queue is free.
+const ROOM: Duration = Duration::from_millis(1);
 
 /// What stopped a transaction.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +50,9 @@ pub(super) struct Writer {
     /// A call had to be repeated: its first request may still be on its way.
     indefinite: bool,
     watch_disconnects: bool,
+    /// How long a delivery report may take at most.
+    report_within: Duration,
+    stop: Stop,
 }
 
 impl Writer {
@@ -50,18 +60,22 @@ impl Writer {
         let producer = settings
             .producer()
             .create_with_context(ProducerEvents::new(Arc::clone(&patience.health)))?;
+        // librdkafka gives a delivery up when the transaction's time is over, and reports that.
+        let timeout = Duration::from_millis(settings.transaction_timeout_ms.into());
         Ok(Self {
             producer,
             sent: 0,
             baseline: 0,
             indefinite: false,
             watch_disconnects: settings.defences.disconnects,
+            report_within: timeout + MARGIN,
+            stop: patience.stop.clone(),
         })
     }
 
     /// One try to take over the transactional id, which ends whatever was open under it.
     pub fn init(&mut self) -> Result<(), (KafkaError, Class)> {
-        match self.producer.init_transactions(SLICE) {
+        match self.producer.init_transactions(slice(&self.stop)) {
             Ok(()) => {
                 self.baseline = self.events().disconnects();
                 Ok(())
@@ -119,12 +133,17 @@ impl Writer {
     /// commits a transaction without the records that its full queue refused.
     pub fn send_all(&mut self, outputs: &[Outgoing], patience: &Patience) -> Result<(), Trouble> {
         for (index, output) in outputs.iter().enumerate() {
+            let until = Instant::now() + self.report_within;
             loop {
                 match self.send(index, output) {
                     Ok(()) => break,
-                    Err(Code::QueueFull) => {
-                        let wanted = self.events().handled() + 1;
+                    Err(Code::QueueFull) if Instant::now() < until => {
+                        // All may have been reported meanwhile: then no other will be.
+                        let wanted = self.sent.min(self.events().handled() + 1);
                         self.wait_for(wanted, outputs, patience)?;
+                        if !patience.sleep(ROOM) {
+                            return Err(Trouble::Abort(AbortReason::Shutdown));
+                        }
                     }
                     Err(code) => return Err(refused(code, Some(output))),
                 }
@@ -153,7 +172,8 @@ impl Writer {
     }
 
     /// Waits until so many deliveries were reported. The first failure ends it: after one, the
-    /// others may hang until their time-out.
+    /// others may hang until their time-out. What librdkafka gives up it reports as well, so the
+    /// deadline is only for a report that never comes.
     fn wait_for(
         &self,
         wanted: u64,
@@ -161,13 +181,20 @@ impl Writer {
         patience: &Patience,
     ) -> Result<(), Trouble> {
         let events = self.events();
+        let until = Instant::now() + self.report_within;
         events.wake_at(wanted);
         loop {
             if let Some(failed) = events.failed() {
                 return Err(refused(failed.code, outputs.get(failed.index)));
             }
-            if events.handled() >= wanted {
+            let handled = events.handled();
+            if handled >= wanted {
                 return Ok(());
+            }
+            if Instant::now() >= until {
+                let missing = self.sent.saturating_sub(handled);
+                tracing::warn!(missing, "deliveries were not reported; the batch is aborted");
+                return Err(Trouble::Abort(AbortReason::Delivery));
             }
             patience.health.turned();
             if patience.stop.overdue() {
@@ -208,7 +235,7 @@ impl Writer {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         loop {
             patience.health.turned();
-            let error = match attempt(&self.producer, SLICE) {
+            let error = match attempt(&self.producer, slice(&self.stop)) {
                 Ok(()) => {
                     self.settle(start.elapsed());
                     return Ok(());
@@ -258,6 +285,11 @@ impl Writer {
     }
 }
 
+/// How long one call may block now.
+fn slice(stop: &Stop) -> Duration {
+    if stop.requested() { SHORT_SLICE } else { SLICE }
+}
+
 /// A refused output, told with where it came from and not with what it says.
 fn refused(code: Code, output: Option<&Outgoing>) -> Trouble {
     let reason = classify::delivery(code);
@@ -271,4 +303,78 @@ fn refused(code: Code, output: Option<&Outgoing>) -> Trouble {
         );
     }
     Trouble::Abort(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::health::WorkerHealth;
+    use crate::log::Origin;
+
+    fn patience() -> Patience {
+        Patience { health: WorkerHealth::new(), stop: Stop::new() }
+    }
+
+    /// A producer whose brokers do not answer.
+    fn alone(patience: &Patience) -> Writer {
+        let settings = KafkaSettings::new("127.0.0.1:1", "g", "n");
+        Writer::create(&settings, patience).unwrap()
+    }
+
+    fn output(bytes: usize) -> Outgoing {
+        Outgoing {
+            cause: Origin { topic: "in".into(), partition: 0, offset: 0 },
+            topic: "out".into(),
+            key: None,
+            value: Some(vec![b'x'; bytes]),
+            headers: Vec::new(),
+            timestamp_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_report_that_does_not_come_ends_the_wait() {
+        let patience = patience();
+        let mut writer = alone(&patience);
+        assert_eq!(writer.report_within, Duration::from_secs(15) + MARGIN);
+        writer.report_within = Duration::from_millis(20);
+        writer.sent = 1;
+        let waited = writer.wait_for(1, &[], &patience);
+        assert_eq!(waited, Err(Trouble::Abort(AbortReason::Delivery)));
+    }
+
+    #[test]
+    fn calls_are_short_once_a_stop_was_requested() {
+        let patience = patience();
+        let mut writer = alone(&patience);
+        patience.stop.request(Duration::from_secs(60));
+        let begun = Instant::now();
+        assert!(writer.init().is_err());
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for_but_not_where_a_record_never_fits() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("out", 1, 1).unwrap();
+        let settings = KafkaSettings::new(cluster.bootstrap_servers(), "g", "n");
+        let mut config = settings.producer();
+        config.set("queue.buffering.max.kbytes", "1").set("queue.buffering.max.messages", "1");
+        let patience = patience();
+        let mut writer = Writer::create(&settings, &patience).unwrap();
+        let events = ProducerEvents::new(Arc::clone(&patience.health));
+        writer.producer = config.create_with_context(events).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while writer.init().is_err() {
+            assert!(Instant::now() < until, "the mock cluster does not answer");
+        }
+        writer.begin().unwrap();
+        let small: Vec<_> = (0..30).map(|_| output(100)).collect();
+        assert_eq!(writer.send_all(&small, &patience), Ok(()));
+        writer.report_within = Duration::from_millis(100);
+        let large = writer.send_all(&[output(5000)], &patience);
+        assert_eq!(large, Err(Trouble::Abort(AbortReason::Delivery)));
+    }
 }

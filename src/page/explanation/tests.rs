@@ -107,6 +107,33 @@ fn what_would_have_changed_it() {
     assert!(page.contains("A person has to look: the best category is less likely"), "{page}");
 }
 
+#[test]
+fn what_a_ticket_needs_goes_by_why_a_person_looks_at_it() {
+    let last = |doubt: Option<Doubt>, confidence: f64, threshold: f64| {
+        let mut decision = decision("Net");
+        decision.review = doubt.map(|reason| Review { reason, detail: reason.detail() });
+        let category = &mut decision.category;
+        (category.confidence, category.threshold) = (Rounded(confidence), Rounded(threshold));
+        changes(&decision, &explanation(&[], 0.0), None).pop().unwrap()
+    };
+    let needs = "To be decided without a person, Net needs 80.0\u{a0}%; it has 60.0\u{a0}%.";
+    assert_eq!(last(Some(Doubt::LowConfidence), 0.6, 0.8), needs);
+    // A bar that is passed is not what it lacks.
+    for (doubt, lacks) in [
+        (Doubt::UnknownWords, "policy.max_unknown_share"),
+        (Doubt::TooShort, "policy.min_known_words"),
+        (Doubt::TooClose, "policy.min_margin"),
+        (Doubt::OutOfScope, "the tickets that the model was made for"),
+    ] {
+        let says = last(Some(doubt), 0.913, 0.91);
+        assert!(says.contains(lacks) && !says.contains("needs 91.0"), "{says}");
+    }
+    let says = last(Some(Doubt::UnknownWords), 0.6, 0.8);
+    assert!(says.ends_with("and Net needs 80.0\u{a0}%; it has 60.0\u{a0}%."), "{says}");
+    let never = "Nothing in the text: Net is never decided without a person.";
+    assert_eq!(last(Some(Doubt::UnknownWords), 0.9, 1.01), never);
+}
+
 proptest! {
     #[test]
     fn runs_are_the_whole_text(text in "(\\PC|\\[EMAIL\\]|[ \\n\u{e9}가]){0,60}") {

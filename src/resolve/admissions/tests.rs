@@ -25,6 +25,7 @@ fn entry(asked: &Asked<'_>, state: State, called_ms: Option<i64>) -> Line {
         called_ms,
         requester: asked.requester,
         content: asked.content,
+        on_ms: None,
         at_ms: called_ms.unwrap_or_default(),
     })
 }
@@ -69,6 +70,7 @@ fn off_lasts_until_a_person_switches_on() {
     let off = crate::resolve::ledger::Off {
         playbook: String::from("p"),
         at_ms: 50,
+        on_ms: None,
         why: crate::resolve::ledger::Why::Failures,
     };
     ledger.apply(Line::Off(off));

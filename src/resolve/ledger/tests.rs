@@ -9,6 +9,7 @@ fn entry(ticket: &str, state: State, called_ms: Option<i64>) -> Entry {
         called_ms,
         requester: 7,
         content: 1,
+        on_ms: None,
         at_ms: called_ms.unwrap_or_default(),
     }
 }
@@ -64,6 +65,28 @@ fn a_call_that_was_started_and_never_made_does_not_count() {
     assert!(ledger.goes_off(&RULE, "unlock", &[("b", State::Failed)], 0).is_some());
 }
 
+/// The lines of a failure before the first request, as a batch writes them.
+fn failed_before_the_first_request(ticket: &str, at_ms: i64) -> [Entry; 2] {
+    let failed = Entry { at_ms, ..entry(ticket, State::Failed, None) };
+    [entry(ticket, State::Started, Some(at_ms)), failed]
+}
+
+#[test]
+fn a_failure_before_the_first_request_counts_for_the_switch_off_and_for_no_cap() {
+    let tickets = ["a", "b", "c", "d"];
+    let lines: Vec<Entry> =
+        (1..).zip(tickets).flat_map(|(i, t)| failed_before_the_first_request(t, i)).collect();
+    // The topic is compacted: of a ticket's lines the last may be all that is left.
+    let compacted = lines.iter().filter(|line| line.state == State::Failed).cloned();
+    for ledger in [ledger(lines.clone()), ledger(compacted)] {
+        assert_eq!(ledger.calls_after(0).count(), 0);
+        assert_eq!(ledger.goes_off(&RULE, "unlock", &[], 0), Some(Why::Failures));
+        assert_eq!(ledger.goes_off(&RULE, "unlock", &[], 4), None, "a person switched it on");
+        let done: Vec<_> = ["e", "f", "g", "h"].map(|t| (t, State::Done)).into();
+        assert_eq!(ledger.goes_off(&RULE, "unlock", &done, 0), None);
+    }
+}
+
 #[test]
 fn calls_older_than_an_hour_are_forgotten_by_the_caps_and_not_by_the_tickets() {
     let ledger = ledger([entry("a", State::Done, Some(0)), entry("b", State::Done, Some(HOUR_MS))]);
@@ -83,6 +106,54 @@ fn a_playbook_goes_off_by_failures_once_there_are_enough_calls() {
     assert_eq!(three.goes_off(&RULE, "other", &done, 0), None);
     // A person who switched it on again starts the count anew.
     assert_eq!(three.goes_off(&RULE, "unlock", &[("t4", State::Failed)], 3), None);
+}
+
+/// No order was given yet.
+const NONE: i64 = i64::MIN;
+
+/// Failed calls, planned while this was the last order to switch the playbook on.
+fn failed_under(order: i64, at_ms: std::ops::RangeInclusive<i64>) -> Ledger {
+    let failed = |i: i64| entry(&format!("t{i}"), State::Failed, Some(i));
+    ledger(at_ms.map(|i| Entry { on_ms: Some(order), ..failed(i) }))
+}
+
+fn off_under(order: i64) -> Line {
+    let why = Why::Failures;
+    Line::Off(Off { playbook: String::from("unlock"), at_ms: 50, on_ms: Some(order), why })
+}
+
+#[test]
+fn an_order_from_a_clock_that_is_ahead_leaves_the_switch_off_at_work() {
+    let ahead = 30 * DAY_MS;
+    let mut ledger = failed_under(ahead, 1..=4);
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &[], ahead), Some(Why::Failures));
+    ledger.apply(off_under(ahead));
+    assert!(ledger.is_off("unlock", ahead));
+    // The next order is another one, though its clock says that it came before.
+    assert!(!ledger.is_off("unlock", 60));
+    assert_eq!(ledger.goes_off(&RULE, "unlock", &[], 60), None);
+}
+
+#[test]
+fn an_order_from_a_clock_that_is_behind_lifts_what_came_before_it() {
+    for before in [NONE, 20] {
+        let mut ledger = failed_under(before, 41..=44);
+        ledger.apply(off_under(before));
+        assert!(ledger.is_off("unlock", before));
+        assert!(!ledger.is_off("unlock", 5));
+        assert_eq!(ledger.goes_off(&RULE, "unlock", &[("t", State::Failed)], 5), None);
+        // A person who switches it off meanwhile makes nothing of it undone.
+        assert!(ledger.is_off("unlock", NONE));
+    }
+}
+
+#[test]
+fn a_call_keeps_the_order_that_it_was_planned_under() {
+    let mut ledger = failed_under(20, 1..=3);
+    let back = ledger.entry("t2", State::Reopened, 90).expect("it is known");
+    assert_eq!((back.on_ms, ledger.on_ms("t2"), ledger.on_ms("other")), (Some(20), Some(20), None));
+    ledger.apply(Line::Ticket(back));
+    assert_eq!(ledger.on_ms("t2"), Some(20));
 }
 
 #[test]
@@ -124,11 +195,16 @@ fn a_playbook_goes_off_when_too_many_tickets_come_back() {
 
 #[test]
 fn lines_are_read_as_they_are_written() {
-    let off = Off { playbook: String::from("unlock"), at_ms: 5, why: Why::Failures };
-    for line in [Line::Ticket(entry("a", State::Unknown, Some(3))), Line::Off(off)] {
+    let known = Line::Ticket(entry("a", State::Unknown, Some(3)));
+    for line in [known, off_under(NONE), off_under(7)] {
         let text = serde_json::to_string(&line).unwrap();
         assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
     }
+    // As earlier versions wrote it: there the clocks have to do.
+    let old = r#"{"off":{"playbook":"unlock","at_ms":5,"why":"failures"}}"#;
+    let mut ledger = Ledger::default();
+    ledger.apply(serde_json::from_str(old).unwrap());
+    assert!(ledger.is_off("unlock", 4) && !ledger.is_off("unlock", 5));
 }
 
 const AGE: i64 = 3 * DAY_MS;

@@ -39,7 +39,8 @@ impl Resolve {
                 let settled = Settled::of(verdict, self.kept.get(&record.origin));
                 let mut outputs = self.settle(action, &settled, record);
                 if let Some(state) = settled.state {
-                    let entry = entry(action, state, settled.called_ms);
+                    let on_ms = self.ledger.on_ms(&action.ticket_id);
+                    let entry = entry(action, state, settled.called_ms, on_ms);
                     outputs.push(self.remember(entry, record, now));
                 }
                 outputs
@@ -93,7 +94,8 @@ impl Resolve {
         };
         let mut outputs = self.settle(action, &settled, record);
         if settled.came == Came::Undone {
-            let entry = entry(action, State::Undone, known.and_then(|k| k.called_ms));
+            let called_ms = known.and_then(|k| k.called_ms);
+            let entry = entry(action, State::Undone, called_ms, self.ledger.on_ms(ticket));
             outputs.push(self.remember(entry, record, now));
         }
         outputs
@@ -165,7 +167,12 @@ impl Resolve {
     }
 
     /// Lines for the playbooks that have to go off after this batch.
-    pub(super) fn switch_off(&self, plans: &[Plan], batch: &Batch, now: &States) -> Vec<Outgoing> {
+    pub(super) fn switch_off(
+        &mut self,
+        plans: &[Plan],
+        batch: &Batch,
+        now: &States,
+    ) -> Vec<Outgoing> {
         let mut by_playbook: BTreeMap<&str, OfPlaybook<'_>> = BTreeMap::new();
         for (plan, record) in plans.iter().zip(&batch.records) {
             let (ticket, playbook) = match plan {
@@ -186,22 +193,30 @@ impl Resolve {
             }
         }
         let rule = &self.parts.settings.limits.switch_off;
-        let lines = by_playbook.into_iter().filter_map(|(playbook, (states, record))| {
+        let offs = by_playbook.into_iter().filter_map(|(playbook, (states, record))| {
             let on_again = self.parts.controls.on_again_ms(playbook);
             if self.ledger.is_off(playbook, on_again) {
                 return None;
             }
             let why = self.ledger.goes_off(rule, playbook, &states, on_again)?;
             tracing::warn!(playbook, ?why, "the playbook switches itself off");
-            let off = Off { playbook: playbook.to_owned(), at_ms: now_ms(), why };
-            Some(self.parts.settings.writer.line(record, &Line::Off(off)))
+            let (playbook, on_ms) = (playbook.to_owned(), Some(on_again));
+            Some((Off { playbook, at_ms: now_ms(), on_ms, why }, record))
         });
-        lines.collect()
+        let offs: Vec<(Off, &Record)> = offs.collect();
+        self.went_off = offs.iter().map(|(off, _)| off.playbook.clone()).collect();
+        let writer = &self.parts.settings.writer;
+        offs.into_iter().map(|(off, record)| writer.line(record, &Line::Off(off))).collect()
     }
 }
 
 /// The ledger's entry for an action.
-pub(super) fn entry(action: &Action, state: State, called_ms: Option<i64>) -> Entry {
+pub(super) fn entry(
+    action: &Action,
+    state: State,
+    called_ms: Option<i64>,
+    on_ms: Option<i64>,
+) -> Entry {
     let asked = action.asked();
     Entry {
         ticket: asked.ticket.to_owned(),
@@ -211,6 +226,7 @@ pub(super) fn entry(action: &Action, state: State, called_ms: Option<i64>) -> En
         called_ms,
         requester: asked.requester,
         content: asked.content,
+        on_ms,
         at_ms: now_ms(),
     }
 }

@@ -1,7 +1,7 @@
-//! The calls of a batch: all in flight together, each with signs of life and an end.
+//! The calls of a batch: all in flight together, with signs of life and one end for all.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
@@ -17,8 +17,9 @@ use crate::resolve::ledger::State;
 use crate::resolve::limits::LONGEST_RUN;
 use crate::stage::runbook::LONGEST_WAIT;
 
-/// The longest that one action may take, waits and repetitions included; its end is unknown then.
-const LONGEST: Duration = LONGEST_RUN.saturating_add(LONGEST_WAIT);
+/// The longest that a batch may take from its records to the end of its last call: as long as one
+/// action at its slowest, waits and repetitions included. How a call ends that takes longer is unknown.
+pub const LONGEST_BATCH: Duration = LONGEST_RUN.saturating_add(LONGEST_WAIT);
 /// How often a waiting worker shows signs of life and looks for a stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -62,8 +63,8 @@ impl Resolve {
         self.kept.extend(done);
     }
 
-    /// Takes back what is ordered and can be, all together. Of several orders for one ticket the
-    /// first is carried out.
+    /// Takes back what is ordered and can be, all together, in what the actions left of the batch's
+    /// time. Of several orders for one ticket the first is carried out.
     pub(super) fn undo_all(&mut self, plans: &[Plan], batch: &Batch) {
         let mut states: HashMap<&str, State> = HashMap::new();
         let mut orders = Vec::new();
@@ -99,14 +100,13 @@ impl Resolve {
     /// Carries one action out, or takes it back.
     async fn call(&self, action: &Action, undo: bool) -> Carried {
         let Some(playbook) = action.playbook(&self.parts.library) else {
-            let trouble = Trouble::of(Guard::PlaybookChanged);
-            return Carried {
-                state: trouble.state(),
-                trouble: Some(trouble),
-                requests: 0,
-                took: Duration::ZERO,
-            };
+            return Carried::uncalled(Trouble::of(Guard::PlaybookChanged));
         };
+        let start = Instant::now();
+        if self.is_over() {
+            let detail = String::from("its batch had no time left for the call");
+            return Carried::uncalled(Trouble { detail, ..Trouble::of(Guard::Busy) });
+        }
         // Taking something back is a person's order: a kill switch is no reason against it.
         let stopped = || !undo && self.parts.controls.stopped(&playbook.id);
         let run = Run {
@@ -130,23 +130,27 @@ impl Resolve {
                     failure: None,
                 }),
                 requests: 1,
-                took: LONGEST,
+                took: start.elapsed(),
             },
         }
     }
 
     /// Waits, with signs of life, until nothing may be waited for any more.
     async fn out_of_time(&self) -> &'static str {
-        let until = tokio::time::Instant::now() + LONGEST;
         loop {
             tokio::time::sleep(LOOK).await;
             self.parts.health.turned();
             if self.parts.stop.overdue() {
                 return "the service had to stop before the runbook answered";
             }
-            if tokio::time::Instant::now() >= until {
+            if self.is_over() {
                 return "the playbook took too long";
             }
         }
+    }
+
+    /// Whether the batch's time is over.
+    fn is_over(&self) -> bool {
+        self.begun.elapsed() >= self.longest
     }
 }

@@ -151,14 +151,13 @@ impl Action {
     }
 }
 
-/// What a desk tells about a ticket that was resolved.
+/// What a desk tells about a ticket that was resolved; at least one of the two must be there.
 #[derive(Deserialize)]
 pub struct Feedback {
     pub ticket_id: String,
     /// What the requester says; absent where nobody asked.
     pub helped: Option<bool>,
-    #[serde(default)]
-    pub reopened: bool,
+    pub reopened: Option<bool>,
     #[serde(skip)]
     pub members: Members,
 }
@@ -167,14 +166,19 @@ impl Feedback {
     /// Reads feedback from a record's value.
     ///
     /// # Errors
-    /// [`Malformed`] if it is none.
+    /// [`Malformed`] if it is none, or says nothing that is understood.
     pub fn read(record: &Record) -> Result<Self, Malformed> {
-        Ok(Self { members: parse(record)?, ..parse(record)? })
+        let feedback = Self { members: parse(record)?, ..parse(record)? };
+        if feedback.helped.is_none() && feedback.reopened.is_none() {
+            // A misspelt member must not pass for a requester who has nothing to complain of.
+            return Err(Malformed::MissingMember("\"helped\" or \"reopened\", true or false"));
+        }
+        Ok(feedback)
     }
 
     /// Whether a person has to look at the ticket again.
     pub fn is_bad(&self) -> bool {
-        self.reopened || self.helped == Some(false)
+        self.reopened == Some(true) || self.helped == Some(false)
     }
 }
 
@@ -245,6 +249,38 @@ mod tests {
             (json!({ "id": 7, "name": "Kim" }), json!({ "id": 8, "name": "Kim" })),
         ] {
             assert_ne!(of(one.clone()), of(other.clone()), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn feedback_says_something_or_is_none() {
+        let read = |value: Value| {
+            Feedback::read(&Record {
+                origin: crate::log::Origin { topic: "f".into(), partition: 0, offset: 0 },
+                key: None,
+                value: Some(value.to_string().into_bytes()),
+                headers: Vec::new(),
+                timestamp_ms: None,
+            })
+        };
+        for (said, is_bad) in [
+            (json!({ "ticket_id": "T", "helped": true }), false),
+            (json!({ "ticket_id": "T", "helped": false }), true),
+            (json!({ "ticket_id": "T", "reopened": false }), false),
+            (json!({ "ticket_id": "T", "reopened": true, "helped": null }), true),
+        ] {
+            let feedback = read(said.clone()).unwrap_or_else(|error| panic!("{said}: {error}"));
+            assert_eq!(feedback.is_bad(), is_bad, "{said}");
+        }
+        for nothing in [
+            json!({ "ticket_id": "T" }),
+            json!({ "ticket_id": "T", "reopen": true }),
+            json!({ "ticket_id": "T", "helped": null, "Reopened": true }),
+        ] {
+            let Err(error) = read(nothing.clone()) else { panic!("{nothing}") };
+            assert!(Malformed::REASONS.contains(&error.reason()), "{error}");
+            let error = error.to_string();
+            assert!(error.contains("\"helped\"") && error.contains("\"reopened\""), "{error}");
         }
     }
 

@@ -18,11 +18,13 @@ mod settle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use self::answer::entry;
+pub use self::calls::LONGEST_BATCH;
 pub use self::input::UndoOrder;
 use self::note::Note;
 pub use self::outcome::{
@@ -83,6 +85,12 @@ pub struct Resolve {
     /// Calls of attempts that were aborted: when they were made and what came of them.
     kept: HashMap<Origin, (i64, Carried)>,
     notes: Vec<Note>,
+    /// Playbooks that go off with the batch.
+    went_off: Vec<String>,
+    /// When the batch came.
+    begun: Instant,
+    /// How long after that the last of its calls ends.
+    longest: Duration,
 }
 
 impl Resolve {
@@ -93,11 +101,26 @@ impl Resolve {
             plans: Vec::new(),
             kept: HashMap::new(),
             notes: Vec::new(),
+            went_off: Vec::new(),
+            begun: Instant::now(),
+            longest: LONGEST_BATCH,
         }
     }
 
-    /// Takes in what was added to the ledger's topic.
-    fn catch_up(&mut self) -> Result<(), LogError> {
+    /// The same with another longest time for a batch: tests cannot wait for minutes.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_longest_batch(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// Takes in what was added to the ledger's topic. Worth a call before the first batch as well:
+    /// from then on it shows which playbooks are off.
+    ///
+    /// # Errors
+    /// [`LogError::Aborted`] when the service stops meanwhile, [`LogError::Fatal`] when the topic
+    /// cannot be read.
+    pub fn catch_up(&mut self) -> Result<(), LogError> {
         // Before the first reading too: a topic of years must not be in memory even for a moment.
         if let Some(age_ms) = self.parts.settings.limits.remember_ms {
             self.ledger.forget(Timestamp::now().as_millisecond(), age_ms);
@@ -119,14 +142,19 @@ impl Resolve {
             .resolve
             .remembered
             .set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
-        for playbook in self.parts.library.iter() {
-            let on_again = self.parts.controls.on_again_ms(&playbook.id);
-            let itself = self.ledger.is_off(&playbook.id, on_again);
-            let off = itself || self.parts.controls.off(&playbook.id);
-            let gauge = &self.parts.metrics.resolve.playbook_off;
-            gauge.with_label_values(&[&playbook.id]).set(i64::from(off));
-        }
+        self.tell_off();
         Ok(())
+    }
+
+    /// Tells the switches, which show it, what playbooks are off by themselves.
+    fn tell_off(&self) {
+        let controls = &self.parts.controls;
+        for id in self.parts.library.iter().map(|playbook| &playbook.id) {
+            let on_again = controls.on_again_ms(id);
+            let is_off = self.went_off.contains(id) || self.ledger.is_off(id, on_again);
+            // Just after the order that it follows, which may be ahead of our clock.
+            controls.went_off(id, if is_off { on_again.saturating_add(1) } else { i64::MIN });
+        }
     }
 
     fn planner(&self) -> Planner<'_> {
@@ -156,6 +184,8 @@ impl Resolve {
 
 impl Stage for Resolve {
     fn prepare(&mut self, batch: &Batch) -> Result<Vec<Outgoing>, LogError> {
+        self.begun = Instant::now();
+        self.went_off.clear();
         self.catch_up()?;
         let mut admissions = Admissions::new(&self.ledger, &self.parts.settings.limits);
         let planner = self.planner();
@@ -165,7 +195,8 @@ impl Stage for Resolve {
         self.plans = plans.collect();
         let started = self.plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
             let Plan::Act(action, Verdict::Go { called_ms }) = plan else { return None };
-            let entry = entry(action, State::Started, Some(*called_ms));
+            let on_ms = self.parts.controls.on_again_ms(&action.known_request.playbook);
+            let entry = entry(action, State::Started, Some(*called_ms), Some(on_ms));
             Some(self.parts.settings.writer.line(record, &Line::Ticket(entry)))
         });
         Ok(started.collect())
@@ -203,5 +234,7 @@ impl Stage for Resolve {
         for record in &batch.records {
             self.kept.remove(&record.origin);
         }
+        // Not with the next batch, which may be hours away.
+        self.tell_off();
     }
 }

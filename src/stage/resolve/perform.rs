@@ -19,6 +19,12 @@ pub struct Carried {
 }
 
 impl Carried {
+    /// Nothing was called.
+    pub fn uncalled(trouble: Trouble) -> Self {
+        let state = trouble.state();
+        Self { state, trouble: Some(trouble), requests: 0, took: Duration::ZERO }
+    }
+
     /// What this means for a call that an earlier process had started: where it did not go through
     /// now, it may have then.
     pub fn again(self) -> Self {

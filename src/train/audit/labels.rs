@@ -1,7 +1,8 @@
-//! What is wrong with the labels themselves: equal texts with different ones, spellings of the
-//! same one, and labels with too few tickets.
+//! What is wrong with the labels themselves: equal and nearly equal texts with different ones,
+//! spellings of the same one, and labels with too few tickets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -17,20 +18,21 @@ const IDS: usize = 3;
 /// numbers in the report mean much.
 pub const USABLE: u64 = 30;
 
-/// Equal texts with different categories.
+/// Equal texts, or groups of nearly equal ones, with different categories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Conflicts {
+    /// Texts, or groups of them.
     pub texts: u64,
     /// Tickets with those texts.
     pub tickets: u64,
-    /// Tickets among them whose category is not the text's most frequent one: what a model that
-    /// reads no numbers must get wrong.
+    /// Tickets among them whose category is not the most frequent one of their text or group: of
+    /// equal texts, what a model that reads no numbers must get wrong.
     pub wrong: u64,
     /// Those with the most tickets, 10 at most.
     pub shown: Vec<Conflict>,
 }
 
-/// One text with its categories.
+/// One text, or the first of a group, with the categories.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conflict {
     /// Redacted, cut to 120 characters.
@@ -39,7 +41,7 @@ pub struct Conflict {
     pub labels: Vec<Claim>,
 }
 
-/// A category that tickets with this text have.
+/// A category that tickets with this text, or of this group, have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claim {
     pub label: String,
@@ -48,22 +50,47 @@ pub struct Claim {
     pub ids: Vec<String>,
 }
 
-/// Finds equal texts with different categories.
+/// Places of tickets by category.
+type Claims<'a> = BTreeMap<&'a str, Vec<usize>>;
+
+/// Equal texts with different categories.
 pub(super) fn conflicts(examples: &[Example], duplicates: &Duplicates) -> Conflicts {
-    let mut texts: BTreeMap<u32, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
-    for (i, (example, text)) in examples.iter().zip(&duplicates.texts).enumerate() {
+    let texts = claims(examples, &duplicates.texts).into_values();
+    told(examples, texts.filter(|labels| labels.len() > 1))
+}
+
+/// Groups of nearly equal texts with different categories. Where one text has them all, it is told
+/// among the equal ones.
+pub(super) fn near_conflicts(examples: &[Example], duplicates: &Duplicates) -> Conflicts {
+    let Duplicates { groups, texts, .. } = duplicates;
+    let of_text = claims(examples, texts);
+    let mut most: BTreeMap<u32, usize> = BTreeMap::new();
+    for (group, text) in groups.iter().zip(texts) {
+        let most = most.entry(*group).or_default();
+        *most = (*most).max(of_text.get(text).map_or(0, BTreeMap::len));
+    }
+    let has_more = |(group, labels): &(u32, Claims<'_>)| Some(&labels.len()) > most.get(group);
+    let groups = claims(examples, groups).into_iter().filter(has_more);
+    told(examples, groups.map(|(_, labels)| labels))
+}
+
+/// By the number that `of` gives each example.
+fn claims<'a>(examples: &'a [Example], of: &[u32]) -> BTreeMap<u32, Claims<'a>> {
+    let mut claims: BTreeMap<u32, Claims<'a>> = BTreeMap::new();
+    for (i, (example, number)) in examples.iter().zip(of).enumerate() {
         if let Some(label) = example.label(Target::Category) {
-            texts.entry(*text).or_default().entry(label).or_default().push(i);
+            claims.entry(*number).or_default().entry(label).or_default().push(i);
         }
     }
-    let tickets = |labels: &BTreeMap<&str, Vec<usize>>| labels.values().map(Vec::len).sum();
-    let mut found: Vec<(usize, BTreeMap<&str, Vec<usize>>)> = texts
-        .into_values()
-        .filter(|labels| labels.len() > 1)
-        .map(|labels| (tickets(&labels), labels))
-        .collect();
+    claims
+}
+
+fn told<'a>(examples: &'a [Example], found: impl Iterator<Item = Claims<'a>>) -> Conflicts {
+    let tickets = |labels: &Claims<'_>| labels.values().map(Vec::len).sum();
+    let mut found: Vec<(usize, Claims<'_>)> =
+        found.map(|labels| (tickets(&labels), labels)).collect();
     found.sort_by_key(|(tickets, _)| std::cmp::Reverse(*tickets));
-    let most = |labels: &BTreeMap<&str, Vec<usize>>| labels.values().map(Vec::len).max();
+    let most = |labels: &Claims<'_>| labels.values().map(Vec::len).max();
     let tickets: usize = found.iter().map(|(tickets, _)| tickets).sum();
     let right: usize = found.iter().filter_map(|(_, labels)| most(labels)).sum();
     let claim = |(label, members): (&&str, &Vec<usize>)| Claim {
@@ -71,7 +98,7 @@ pub(super) fn conflicts(examples: &[Example], duplicates: &Duplicates) -> Confli
         tickets: members.len() as u64,
         ids: members.iter().take(IDS).map(|i| examples[*i].id.clone()).collect(),
     };
-    let show = |(_, labels): &(usize, BTreeMap<&str, Vec<usize>>)| {
+    let show = |(_, labels): &(usize, Claims<'_>)| {
         let first = labels.values().flatten().min()?;
         let excerpt = excerpt(&examples[*first]);
         Some(Conflict { excerpt, labels: labels.iter().map(claim).collect() })
@@ -87,20 +114,33 @@ pub(super) fn conflicts(examples: &[Example], duplicates: &Duplicates) -> Confli
 /// One way to write a category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Spelling {
-    /// As the rows have it, blanks included.
     pub label: String,
     pub tickets: u64,
 }
 
-/// Spellings that differ in case, blanks or punctuation only, several in each list, in byte order.
-pub(super) fn variants(spellings: &BTreeMap<String, u64>) -> Vec<Vec<Spelling>> {
+/// How rows spell their categories: by category, spellings with their tickets.
+type Spellings = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
+
+/// Categories that are apart and differ in case, blanks or punctuation only, several in each list,
+/// in byte order.
+pub(super) fn variants(spellings: &Spellings) -> Vec<Vec<Spelling>> {
     let mut by_key: BTreeMap<String, Vec<Spelling>> = BTreeMap::new();
-    for (label, tickets) in spellings {
-        let spelling = Spelling { label: label.clone(), tickets: *tickets };
+    for (label, written) in spellings {
+        let spelling = Spelling { label: label.to_string(), tickets: written.values().sum() };
         by_key.entry(bare(label)).or_default().push(spelling);
     }
     by_key.retain(|key, spellings| !key.is_empty() && spellings.len() > 1);
     by_key.into_values().collect()
+}
+
+/// Categories that are one although rows spell them in several ways, which blanks that were trimmed
+/// and aliases did.
+pub(super) fn merged(spellings: &Spellings) -> BTreeMap<String, Vec<Spelling>> {
+    let several = spellings.iter().filter(|(_, written)| written.len() > 1);
+    let spelling =
+        |(label, tickets): (&String, &u64)| Spelling { label: label.clone(), tickets: *tickets };
+    let list = |written: &BTreeMap<String, u64>| written.iter().map(spelling).collect();
+    several.map(|(label, written)| (label.to_string(), list(written))).collect()
 }
 
 /// Letters and numbers in lower case. A point stays between two digits: `1.1` is not `11`.
@@ -199,13 +239,68 @@ mod tests {
     }
 
     #[test]
+    fn nearly_equal_texts_with_different_labels() {
+        let long = |end: &str| {
+            format!("the remote gateway of the branch office drops the tunnel and nobody can {end}")
+        };
+        let labelled = |labels: [&str; 4]| {
+            let ends = ["print", "work", "print", "read"];
+            let each = labels.iter().zip(ends).enumerate();
+            each.map(|(i, (label, end))| example(i, &long(end), label)).collect::<Vec<_>>()
+        };
+        let of = |examples: &[Example]| {
+            let duplicates = find(examples);
+            (conflicts(examples, &duplicates), near_conflicts(examples, &duplicates))
+        };
+        let examples = labelled(["Network", "Remote", "Network", "Network"]);
+        let (equal, near) = of(&examples);
+        assert_eq!(equal, Conflicts::default());
+        assert_eq!((near.texts, near.tickets, near.wrong), (1, 4, 1));
+        assert!(near.shown[0].excerpt.ends_with("nobody can print"));
+        let claims: Vec<_> = near.shown[0].labels.iter().map(|c| (&*c.label, c.tickets)).collect();
+        assert_eq!(claims, [("Network", 3), ("Remote", 1)]);
+        assert_eq!(near.shown[0].labels[1].ids, ["1"]);
+
+        // One text has both already; the others add no third.
+        let (equal, near) = of(&labelled(["Network", "Remote", "Remote", "Network"]));
+        assert_eq!((equal.texts, near), (1, Conflicts::default()));
+        let (equal, near) = of(&labelled(["Network", "Desktop", "Remote", "Network"]));
+        assert_eq!((equal.texts, near.texts), (1, 1));
+        assert_eq!(of(&labelled(["Network"; 4])).1, Conflicts::default());
+    }
+
+    #[test]
     fn spellings_of_one_label() {
-        let count = |labels: &[&str]| labels.iter().map(|l| ((*l).to_owned(), 2)).collect();
-        let found = variants(&count(&["VPN ", "vpn", "Wi-Fi", "wifi", "1.1", "11", "??", "!"]));
+        let count = |labels: &[&str]| {
+            let alone = |label: &str| BTreeMap::from([(label.to_owned(), 2)]);
+            labels.iter().map(|label| (Arc::from(*label), alone(label))).collect::<Spellings>()
+        };
+        let found = variants(&count(&["VPN.", "vpn", "Wi-Fi", "wifi", "1.1", "11", "??", "!"]));
         let labels: Vec<Vec<&str>> =
             found.iter().map(|list| list.iter().map(|s| s.label.as_str()).collect()).collect();
-        assert_eq!(labels, [["VPN ", "vpn"], ["Wi-Fi", "wifi"]]);
+        assert_eq!(labels, [["VPN.", "vpn"], ["Wi-Fi", "wifi"]]);
         assert_eq!(variants(&count(&["Network/VPN", "Network/Wi-Fi", "1.1"])), [] as [Vec<_>; 0]);
+        assert_eq!(merged(&count(&["VPN.", "vpn"])), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_is_one_label_already_is_not_asked_about() {
+        let written = [("Access", 115), ("Access ", 69), ("ACCESS", 61)];
+        let one = written.map(|(spelling, tickets)| (spelling.to_owned(), tickets));
+        let spellings = Spellings::from([(Arc::from("Access"), BTreeMap::from(one.clone()))]);
+        assert_eq!(variants(&spellings), [] as [Vec<_>; 0]);
+        let list = |spellings: &[Spelling]| -> Vec<(String, u64)> {
+            spellings.iter().map(|s| (s.label.clone(), s.tickets)).collect()
+        };
+        let [a, b, c] = one;
+        assert_eq!(list(&merged(&spellings)["Access"]), [c.clone(), a.clone(), b.clone()]);
+
+        // Without the alias: blanks are trimmed, case is not.
+        let apart = [("Access", BTreeMap::from([a, b])), ("ACCESS", BTreeMap::from([c]))];
+        let spellings = Spellings::from(apart.map(|(label, written)| (Arc::from(label), written)));
+        let found = variants(&spellings);
+        assert_eq!(list(&found[0]), [("ACCESS".to_owned(), 61), ("Access".to_owned(), 184)]);
+        assert_eq!(merged(&spellings).keys().collect::<Vec<_>>(), ["Access"]);
     }
 
     #[test]

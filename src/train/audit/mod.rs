@@ -1,6 +1,7 @@
 //! What the data can carry: a look at the labelled tickets before anything is learnt from them.
 
 pub mod duplicates;
+pub mod ids;
 pub mod labels;
 pub mod leaks;
 pub mod noise;
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::data::{Data, Example};
+use super::data::{Data, Example, Rejection};
 use duplicates::Duplicates;
+use ids::Repeated;
 use labels::{Conflicts, Size, Spelling};
 use leaks::Leak;
 use renames::Rename;
@@ -24,10 +26,18 @@ const EXCERPT: usize = 120;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Audit {
     pub tickets: u64,
+    /// Rows that are not used, as a label of theirs has a control character.
+    pub broken_labels: u64,
+    pub repeated_ids: Repeated,
     pub duplicates: Duplicates,
+    /// Of equal texts.
     pub conflicts: Conflicts,
-    /// Spellings that differ in case, blanks or punctuation only.
+    /// Of nearly equal texts, but for those of equal ones.
+    pub near_conflicts: Conflicts,
+    /// Categories that differ in case, blanks or punctuation only.
     pub variants: Vec<Vec<Spelling>>,
+    /// Categories that rows spell in several ways which blanks and aliases made one.
+    pub merged: BTreeMap<String, Vec<Spelling>>,
     /// The recipe's aliases with the tickets that each renamed, zeros included.
     pub aliases: BTreeMap<String, u64>,
     /// Categories that were probably renamed, where the tickets have dates.
@@ -44,8 +54,12 @@ pub fn audit(data: &Data, duplicates: Duplicates, min_tickets: u64) -> Audit {
     let examples = &data.examples;
     Audit {
         tickets: examples.len() as u64,
+        broken_labels: data.rejected.get(&Rejection::ControlCharacter).copied().unwrap_or_default(),
+        repeated_ids: ids::repeated(examples),
         conflicts: labels::conflicts(examples, &duplicates),
+        near_conflicts: labels::near_conflicts(examples, &duplicates),
         variants: labels::variants(&data.spellings),
+        merged: labels::merged(&data.spellings),
         aliases: data.aliases.clone(),
         renames: renames::renames(examples),
         labels: labels::sizes(examples, &duplicates, min_tickets),

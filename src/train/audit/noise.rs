@@ -1,5 +1,6 @@
 //! Tickets whose label is probably wrong, for a person to look at.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,12 +86,19 @@ pub fn to_csv(suspects: &[Suspect]) -> csv::Result<Vec<u8>> {
     writer.write_record(columns)?;
     for s in suspects {
         let shares = [s.given_probability, s.suggested_probability].map(|p| format!("{p:.4}"));
-        // A spreadsheet takes a text that begins with one of these for a formula.
-        let guard = if s.excerpt.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-        let excerpt = format!("{guard}{}", s.excerpt);
-        writer.write_record([&s.id, &s.given, &s.suggested, &shares[0], &shares[1], &excerpt])?;
+        let [id, given, suggested, excerpt] =
+            [&s.id, &s.given, &s.suggested, &s.excerpt].map(|text| plain(text));
+        writer.write_record([&*id, &*given, &*suggested, &*shares[0], &*shares[1], &*excerpt])?;
     }
     writer.into_inner().map_err(|e| e.into_error().into())
+}
+
+/// A text that no spreadsheet takes for a formula.
+fn plain(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// Their number: what may be said of them where no ticket's text belongs.
@@ -165,5 +173,20 @@ mod tests {
                         7,\"A,B\",C,0.0200,0.9000,\"say \"\"x\"\"\"\n\
                         7,\"A,B\",C,0.0200,0.9000,'=HYPERLINK(1)\n";
         assert_eq!(String::from_utf8(table).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        let suspect = Suspect {
+            id: "@SUM(1)".to_owned(),
+            given: "+1".to_owned(),
+            suggested: "=cmd|' /C calc'!A1".to_owned(),
+            given_probability: 0.02,
+            suggested_probability: 0.9,
+            excerpt: "-2".to_owned(),
+        };
+        let table = String::from_utf8(to_csv(&[suspect]).unwrap()).unwrap();
+        let row = "'@SUM(1),'+1,'=cmd|' /C calc'!A1,0.0200,0.9000,'-2";
+        assert_eq!(table.lines().nth(1), Some(row));
     }
 }

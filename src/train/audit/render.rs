@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Audit;
-use super::labels::{Size, Spelling, Use};
+use super::labels::{Conflicts, Size, Spelling, Use};
 use crate::train::render::percent;
 
 /// Spellings and small labels listed at most.
@@ -19,10 +19,23 @@ pub fn text(audit: &Audit) -> String {
     for finding in findings {
         let _ = writeln!(out, "  {finding}");
     }
-    if !audit.conflicts.shown.is_empty() {
-        let _ = writeln!(out, "  texts with more than one category, the most frequent first");
+    examples(&mut out, "texts with more than one category", &audit.conflicts);
+    examples(&mut out, "nearly equal texts with different categories", &audit.near_conflicts);
+    let ids = &audit.repeated_ids.shown;
+    if !ids.is_empty() {
+        let list: Vec<String> =
+            ids.iter().map(|id| format!("{} ({})", one_line(&id.id), id.tickets)).collect();
+        let _ = writeln!(out, "  ids of several tickets, the most frequent first");
+        let _ = writeln!(out, "    {}", list.join(", "));
     }
-    for conflict in &audit.conflicts.shown {
+    out
+}
+
+fn examples(out: &mut String, what: &str, conflicts: &Conflicts) {
+    if !conflicts.shown.is_empty() {
+        let _ = writeln!(out, "  {what}, the most frequent first");
+    }
+    for conflict in &conflicts.shown {
         let _ = writeln!(out, "    {}", conflict.excerpt);
         for claim in &conflict.labels {
             let ids: Vec<String> = claim.ids.iter().map(|id| one_line(id)).collect();
@@ -30,18 +43,39 @@ pub fn text(audit: &Audit) -> String {
             let _ = writeln!(out, "      {label}: {n} tickets ({})", ids.join(", "));
         }
     }
-    out
 }
 
-/// An audit for the model card: one item of a list a line, without a ticket's text or id.
+/// An audit for the model card: one item of a list a line, without a ticket's text or id. Nearly
+/// equal texts may rightly have different categories: whoever owns the data is asked about them, not
+/// whoever uses the model.
 pub fn markdown(audit: &Audit) -> Vec<String> {
-    findings(audit).into_iter().map(|finding| format!("- {finding}")).collect()
+    let without = list(audit, &Conflicts::default());
+    without.into_iter().map(|finding| format!("- {finding}")).collect()
 }
 
 /// What to know before trusting the numbers, one line each, without a ticket's text or id.
 pub fn findings(audit: &Audit) -> Vec<String> {
+    list(audit, &audit.near_conflicts)
+}
+
+fn list(audit: &Audit, near: &Conflicts) -> Vec<String> {
     let mut out = Vec::new();
     let (d, c) = (&audit.duplicates, &audit.conflicts);
+    let of_all = |n: u64| percent(n as f64 / audit.tickets.max(1) as f64);
+    if audit.broken_labels > 0 {
+        out.push(format!(
+            "{} rows are not used, as a label of theirs has a line break or another control \
+             character in it",
+            audit.broken_labels
+        ));
+    }
+    if audit.repeated_ids.ids > 0 {
+        out.push(format!(
+            "{} ids occur more than once, on {} tickets: lists of tickets by id do not say which \
+             of them is meant",
+            audit.repeated_ids.ids, audit.repeated_ids.tickets
+        ));
+    }
     if d.repeated > 0 {
         out.push(format!(
             "{} of {} tickets repeat another: {} with an equal text, {} with a nearly equal one; \
@@ -61,15 +95,34 @@ pub fn findings(audit: &Audit) -> Vec<String> {
             c.texts,
             c.tickets,
             c.wrong,
-            percent(c.wrong as f64 / audit.tickets.max(1) as f64)
+            of_all(c.wrong)
         ));
     }
-    for spellings in audit.variants.iter().take(LISTED) {
-        let list: Vec<String> = spellings.iter().map(spelling).collect();
-        out.push(format!("one label or several? {}", list.join(", ")));
+    if near.texts > 0 {
+        out.push(format!(
+            "{} groups of nearly equal texts have different categories: {} tickets, of which {} \
+             ({} of all) do not have the group's most frequent one",
+            near.texts,
+            near.tickets,
+            near.wrong,
+            of_all(near.wrong)
+        ));
+    }
+    for labels in audit.variants.iter().take(LISTED) {
+        out.push(format!(
+            "one label or several? {}; if one, write under [labels.aliases]: {}",
+            spellings(labels),
+            aliases(labels)
+        ));
     }
     if audit.variants.len() > LISTED {
-        out.push(format!("and {} labels more in several spellings", audit.variants.len() - LISTED));
+        out.push(format!("and {} labels more that look alike", audit.variants.len() - LISTED));
+    }
+    for (label, written) in audit.merged.iter().take(LISTED) {
+        out.push(format!("read as one, {label:?}: {}", spellings(written)));
+    }
+    if audit.merged.len() > LISTED {
+        out.push(format!("and {} labels more in several spellings", audit.merged.len() - LISTED));
     }
     for (old, tickets) in &audit.aliases {
         out.push(match tickets {
@@ -107,8 +160,20 @@ pub fn findings(audit: &Audit) -> Vec<String> {
     out
 }
 
-fn spelling(spelling: &Spelling) -> String {
-    format!("{:?} ({})", spelling.label, spelling.tickets)
+fn spellings(list: &[Spelling]) -> String {
+    let each = list.iter().map(|s| format!("{:?} ({})", s.label, s.tickets));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// What makes these labels the most frequent one of them, as TOML.
+fn aliases(labels: &[Spelling]) -> String {
+    // Of equals the first.
+    let most = labels.iter().rev().max_by_key(|label| label.tickets);
+    let Some(new) = most else { return String::new() };
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let old = labels.iter().filter(|label| label.label != new.label);
+    let each = old.map(|old| format!("{} = {}", quoted(&old.label), quoted(&new.label)));
+    each.collect::<Vec<_>>().join(" and ")
 }
 
 /// Labels of one kind, the smallest first.

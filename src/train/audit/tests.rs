@@ -155,8 +155,21 @@ fn findings_are_told() {
     let mut examples = clean(100);
     examples.push(example(100, "vpn down", "Network"));
     examples.push(example(101, "VPN down", "Remote"));
+    examples.push(example(7, "the tunnel of the branch office drops after a minute", "Network"));
+    examples.push(example(7, "the tunnel of the branch office drops after a minute!", "Network"));
+    examples.push(example(104, "tunnel of the branch office drops after a minute", "Mail"));
     let mut data = data(examples);
-    data.spellings = [("VPN ".to_owned(), 3), ("vpn".to_owned(), 4)].into();
+    for (label, spelling, tickets) in [
+        ("VPN", "VPN", 1),
+        ("VPN", "VPN ", 2),
+        ("VPN", "Tunnel", 3),
+        ("vpn", "vpn", 4),
+        ("v\"pn", "v\"pn", 9),
+    ] {
+        let spellings = data.spellings.entry(Arc::from(label)).or_default();
+        spellings.insert(spelling.to_owned(), tickets);
+    }
+    data.rejected = BTreeMap::from([(Rejection::ControlCharacter, 3)]);
     data.aliases = [("Old".to_owned(), 2), ("Older".to_owned(), 0)].into();
     let mut audit = audit(&data, find(&data.examples), 2);
     audit.renames = vec![Rename {
@@ -170,13 +183,21 @@ fn findings_are_told() {
     }];
     let told = render::text(&audit);
     for part in [
-        "1 of 102 tickets repeat another",
+        "3 rows are not used, as a label of theirs has a line break",
+        "1 ids occur more than once, on 3 tickets",
+        "    7 (3)\n",
+        "3 of 105 tickets repeat another",
         "1 texts have more than one category",
-        "\"VPN \" (3), \"vpn\" (4)",
+        "1 groups of nearly equal texts have different categories: 3 tickets, of which 1 (1.0% of all)",
+        "nearly equal texts with different categories, the most frequent first\n    the tunnel of the \
+         branch office drops after a minute\n      Mail: 1 tickets (104)\n      Network: 2 tickets (7, 7)",
+        "one label or several? \"VPN\" (6), \"v\\\"pn\" (9), \"vpn\" (4); if one, write under \
+         [labels.aliases]: \"VPN\" = \"v\\\"pn\" and \"vpn\" = \"v\\\"pn\"\n",
+        "read as one, \"VPN\": \"Tunnel\" (3), \"VPN\" (1), \"VPN \" (2)\n",
         "alias \"Older\" matches nothing",
         "renamed? \"Mail\" (20) stops on 1970-01-01, \"Post\" (25) begins on 1970-01-02",
         "Remote (1)",
-        "Network (21)",
+        "Network (23, 22 distinct)",
     ] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
@@ -184,6 +205,8 @@ fn findings_are_told() {
     assert!(card.iter().all(|line| line.starts_with("- ")), "{card:?}");
     // The card goes with the model: it has numbers and labels, no text of a ticket.
     assert!(!card.concat().contains("vpn down") && !card.concat().contains("100"));
+    assert!(!card.concat().contains("nearly equal texts"), "{card:?}");
+    assert!(render::findings(&audit).concat().contains("nearly equal texts have different"));
 }
 
 proptest! {

@@ -1,16 +1,20 @@
-//! CSV with a line of headers.
+//! CSV with a line of headers. Cells are parted by commas or, where the header has none, by
+//! semicolons or tabs.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use ::csv::{Error, ReaderBuilder, StringRecord};
+use ::csv::{Error, ErrorKind, ReaderBuilder, StringRecord};
 
-use super::Reading;
+use super::remarks::{Place, no_text, not_utf8};
+use super::{Reading, Rejection, Unread};
 use crate::train::TrainError;
 
 /// Records that are read before they are taken in.
 const BLOCK: usize = 1_000;
+/// Of a record with more lines one of the quotes is probably not closed.
+const LONG: u64 = 200;
 
 pub(super) fn read(
     source: impl Read,
@@ -18,28 +22,69 @@ pub(super) fn read(
     reading: &mut Reading<'_>,
 ) -> Result<(), TrainError> {
     let fail = |e: Error| TrainError::Csv { path: path.to_owned(), source: e };
-    let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(source);
-    let headers = reader.headers().map_err(fail)?.clone();
-    let place = |column: &str| {
-        headers.iter().position(|h| h.trim_start_matches('\u{feff}').trim() == column)
+    let refuse = |source| TrainError::Read { path: path.to_owned(), source };
+    let mut source = BufReader::with_capacity(1 << 16, source);
+    let start = source.fill_buf().map_err(refuse)?;
+    if let Some(why) = no_text(start) {
+        return Err(refuse(why));
+    }
+    // The reader counts a line at its line feed: of CR LF, when the next record has begun.
+    let feed = start.iter().position(|byte| *byte == b'\n');
+    let late = u64::from(feed.is_some_and(|at| start[..at].ends_with(b"\r")));
+    let delimiter = delimiter(start);
+    let mut reader =
+        ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 16).from_reader(source);
+    let headers = match reader.headers() {
+        Ok(headers) => headers.clone(),
+        Err(e) if is_encoding(&e) => return Err(refuse(not_utf8(1))),
+        Err(e) => return Err(fail(e)),
     };
-    let missing = |column: &str| TrainError::no_column(path, column);
-    let places = reading.places(place).map_err(missing)?;
+    let names = headers.iter().map(|h| Some(h.trim_start_matches('\u{feff}').trim()));
+    let places = reading.places(&names.collect::<Vec<_>>())?;
     let mut records = reader.into_records();
     loop {
-        let mut block: Vec<Option<StringRecord>> = Vec::with_capacity(BLOCK);
-        for record in records.by_ref().take(BLOCK) {
-            match record {
-                Err(e) if e.is_io_error() => return Err(fail(e)),
-                record => block.push(record.ok()),
+        let mut block: Vec<Result<StringRecord, Unread>> = Vec::with_capacity(BLOCK);
+        while block.len() < BLOCK {
+            let line = records.reader().position().line();
+            let Some(record) = records.next() else { break };
+            let lines = records.reader().position().line() - line;
+            if lines > LONG {
+                reading.data.long.push((Place::new(path, line + late), lines));
             }
+            block.push(match record {
+                Err(e) if e.is_io_error() => return Err(fail(e)),
+                Err(e) if is_encoding(&e) => Err((line + late, Rejection::NotUtf8)),
+                Err(_) => Err((line + late, Rejection::Unreadable)),
+                Ok(record) => Ok(record),
+            });
         }
         if block.is_empty() {
             return Ok(());
         }
         reading.take(&block, |record| {
-            let record = record.as_ref()?;
-            Some(places.iter().map(|place| record.get((*place)?).map(Cow::Borrowed)).collect())
+            let record = record.as_ref().map_err(Clone::clone)?;
+            Ok(places.iter().map(|place| record.get((*place)?).map(Cow::Borrowed)).collect())
         });
     }
+}
+
+fn is_encoding(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Utf8 { .. })
+}
+
+/// What parts the cells of a file that begins so: a comma, unless that makes the header one cell
+/// and a semicolon or a tab does not.
+fn delimiter(start: &[u8]) -> u8 {
+    let cells = |delimiter: &u8| {
+        let mut builder = ReaderBuilder::new();
+        let mut reader = builder.delimiter(*delimiter).has_headers(false).from_reader(start);
+        let header = reader.byte_records().next().and_then(Result::ok);
+        header.map_or(0, |header| header.len())
+    };
+    let comma = b',';
+    if cells(&comma) > 1 {
+        return comma;
+    }
+    // Of equals the last.
+    [b'\t', b';', comma].into_iter().max_by_key(cells).unwrap_or(comma)
 }

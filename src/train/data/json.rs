@@ -1,13 +1,15 @@
 //! JSON lines: an object a line.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{Cells, Reading};
+use super::remarks::{json_array, no_text};
+use super::{Cells, Reading, Rejection};
 use crate::train::recipe::Field;
 use crate::triage::text::fields;
 
@@ -16,12 +18,16 @@ const BLOCK: u64 = 1 << 20;
 
 pub(super) fn read(source: impl Read, reading: &mut Reading<'_>) -> std::io::Result<()> {
     let mut source = BufReader::with_capacity(1 << 16, source);
+    let start = source.fill_buf()?;
+    if let Some(why) = no_text(start).or_else(|| json_array(start)) {
+        return Err(why);
+    }
     let columns = reading.columns.clone();
     let wanted = Wanted {
         columns: &columns,
         fields: reading.recipe.fields.iter().map(Field::place).collect(),
     };
-    let mut block = Vec::new();
+    let (mut block, mut first_line, mut keys_found) = (Vec::new(), 1, false);
     loop {
         block.clear();
         source.by_ref().take(BLOCK).read_to_end(&mut block)?;
@@ -34,9 +40,25 @@ pub(super) fn read(source: impl Read, reading: &mut Reading<'_>) -> std::io::Res
             let line = line.trim_ascii();
             line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
         });
-        let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
-        reading.take(&lines, |line| cells(line, &wanted));
+        let lines = (first_line..).zip(lines).filter(|(_, line)| !line.is_empty());
+        let lines: Vec<(u64, &[u8])> = lines.collect();
+        if !keys_found && let Some(keys) = lines.iter().find_map(|(_, line)| keys(line)) {
+            reading.found.extend(keys.into_keys());
+            keys_found = true;
+        }
+        reading.take(&lines, |(number, line)| {
+            cells(line, &wanted).ok_or_else(|| match std::str::from_utf8(line) {
+                Ok(_) => (*number, Rejection::Unreadable),
+                Err(_) => (*number, Rejection::NotUtf8),
+            })
+        });
+        first_line += block.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
+}
+
+/// What an object has, to tell somebody who looked for something else.
+fn keys(line: &[u8]) -> Option<BTreeMap<String, IgnoredAny>> {
+    serde_json::from_slice(line).ok()
 }
 
 /// What an object has of all that is wanted; nothing for what is no object.

@@ -35,10 +35,8 @@ pub(super) fn read(
     source.inner.rewind().map_err(fail)?;
     let reader = SerializedFileReader::new(source.inner).map_err(damaged)?;
     let schema = reader.metadata().file_metadata().schema_descr();
-    let place =
-        |column: &str| schema.columns().iter().position(|c| is_flat(c) && c.name() == column);
-    let missing = |column: &str| TrainError::no_column(path, column);
-    let places = reading.places(place).map_err(missing)?;
+    let names = schema.columns().iter().map(|column| is_flat(column).then(|| column.name()));
+    let places = reading.places(&names.collect::<Vec<_>>())?;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(damaged)?;
         rows(&*group, schema, &places, reading).map_err(damaged)?;
@@ -75,7 +73,7 @@ fn rows(
         let rows: Vec<usize> = (0..count).collect();
         reading.take(&rows, |row| {
             let cells = columns.iter().map(|texts| texts.as_ref()?.get(*row)?.as_deref());
-            Some(cells.map(|cell| cell.map(Cow::Borrowed)).collect())
+            Ok(cells.map(|cell| cell.map(Cow::Borrowed)).collect())
         });
     }
     Ok(())

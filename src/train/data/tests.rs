@@ -1,10 +1,25 @@
 use super::*;
 
-fn read_text(name: &str, content: &str, recipe: &str) -> Result<Data, TrainError> {
+pub(super) fn read_text(
+    name: &str,
+    content: impl AsRef<[u8]>,
+    recipe: &str,
+) -> Result<Data, TrainError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, content).unwrap();
     read(&[path], &Recipe::parse(recipe).unwrap(), &mut |_| {})
+}
+
+/// What is printed of an error: it and its sources.
+pub(super) fn told(error: &TrainError) -> String {
+    let mut told = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        told += &format!(": {error}");
+        source = error.source();
+    }
+    told
 }
 
 #[test]
@@ -74,7 +89,8 @@ fn spellings_are_counted_and_old_names_replaced() {
     assert!(data.examples.iter().all(|e| e.label(Target::Category) == Some("VPN")));
     let dates: Vec<_> = data.examples.iter().map(|e| e.created_at).collect();
     assert_eq!(dates, [Some(1_772_582_400), Some(1_772_582_400), None]);
-    let spellings: Vec<&str> = data.spellings.keys().map(String::as_str).collect();
+    assert_eq!(data.spellings.len(), 1);
+    let spellings: Vec<&str> = data.spellings["VPN"].keys().map(String::as_str).collect();
     assert_eq!(spellings, [" Tunnel", "VPN", "VPN "]);
     assert_eq!((data.aliases["Tunnel"], data.aliases["Fax"]), (1, 0));
 }
@@ -114,5 +130,5 @@ fn rows_keep_their_order_across_blocks() {
 #[test]
 fn parquet_is_refused_by_the_name_of_its_feature() {
     let error = read_text("x.parquet", "PAR1", "").unwrap_err();
-    assert!(error.to_string().contains("--features parquet"), "{error}");
+    assert!(told(&error).contains("--features parquet"), "{error}");
 }

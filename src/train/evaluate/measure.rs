@@ -9,7 +9,7 @@ use super::{
     LanguageScores, PRECISIONS, Predicted, Use, WANTED,
 };
 use crate::train::calibrate::threshold;
-use crate::train::wilson::{ONE_SIDED_95, TWO_SIDED_95, wilson_interval, wilson_lower};
+use crate::train::wilson::{ONE_SIDED_95, TWO_SIDED_95, wilson_interval};
 use crate::triage::text::language::Language;
 
 /// Bins of the reliability diagram and of the calibration error, of equal width.
@@ -30,15 +30,16 @@ const FEW: u64 = 20;
 pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluation {
     let HeadPredictions { target, labels, thresholds, tickets, unknown } = head;
     let n = tickets.len();
-    let mut confusion = vec![vec![0u64; labels.len()]; labels.len()];
+    // Labels by labels would be millions of zeros where there are thousands of them.
+    let mut confusion: BTreeMap<(usize, usize), u64> = BTreeMap::new();
     let mut unknown_labels: BTreeMap<String, u64> = BTreeMap::new();
     for ticket in tickets {
         match ticket.truth.checked_sub(labels.len()) {
-            None => confusion[ticket.truth][ticket.best] += 1,
+            None => *confusion.entry((ticket.truth, ticket.best)).or_default() += 1,
             Some(i) => *unknown_labels.entry(unknown[i].to_string()).or_default() += 1,
         }
     }
-    let scores = label_scores(labels, thresholds, &confusion, tickets);
+    let scores = label_scores(labels, thresholds, tickets);
     let right = tickets.iter().filter(|a| a.is_right()).count();
     let decided: u64 = scores.iter().map(|s| s.decided).sum();
     let decided_right: u64 = scores.iter().map(|s| s.decided_right).sum();
@@ -47,10 +48,10 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
         known().map(value).sum::<f64>() / known().count().max(1) as f64
     };
     let with_support: Vec<&LabelScores> = scores.iter().filter(|s| s.support > 0).collect();
-    let pairs = pairs(tickets.iter());
-    let (bins, calibration_error) = reliability(&pairs);
+    let (bins, calibration_error) = reliability(&pairs(tickets.iter()));
+    let free = pairs(tickets.iter().filter(|t| !t.held_back));
     let coverage_at = PRECISIONS.map(|precision| {
-        let found = threshold(&pairs, precision, 1);
+        let found = threshold(&free, precision, 1);
         let covered = found.map_or(0, |(_, covered)| covered);
         Coverage { precision, threshold: found.map(|(t, _)| t), coverage: share(covered, n) }
     });
@@ -73,11 +74,11 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
         coverage: share(decided, n as u64),
         precision: share(decided_right, decided),
         bins,
-        curve: curve(&pairs),
-        confusions: confusions(labels, &confusion),
+        curve: curve(&free, n),
+        confusions: confusions(&scores, &confusion),
         languages: languages(tickets),
         labels: scores,
-        confusion,
+        confusion: confusion.into_iter().map(|((truth, answer), n)| (truth, answer, n)).collect(),
     }
 }
 
@@ -89,22 +90,24 @@ fn pairs<'a>(tickets: impl Iterator<Item = &'a Predicted>) -> Vec<(f64, bool)> {
 fn label_scores(
     labels: &[Arc<str>],
     thresholds: &[f64],
-    confusion: &[Vec<u64>],
     tickets: &[Predicted],
 ) -> Vec<LabelScores> {
-    let mut answers = vec![0u64; labels.len()];
+    let (mut supports, mut answers) = (vec![0u64; labels.len()], vec![0u64; labels.len()]);
+    let mut rights = vec![0u64; labels.len()];
     let mut decided = vec![(0u64, 0u64); labels.len()];
     for ticket in tickets {
+        if let Some(support) = supports.get_mut(ticket.truth) {
+            *support += 1;
+        }
         answers[ticket.best] += 1;
+        rights[ticket.best] += u64::from(ticket.is_right());
         if ticket.decided {
             decided[ticket.best].0 += 1;
             decided[ticket.best].1 += u64::from(ticket.is_right());
         }
     }
     let of = |(i, label): (usize, &Arc<str>)| {
-        let right = confusion[i][i];
-        let support: u64 = confusion[i].iter().sum();
-        let answered = answers[i];
+        let (right, support, answered) = (rights[i], supports[i], answers[i]);
         let mut scores = LabelScores {
             label: label.to_string(),
             support,
@@ -126,14 +129,21 @@ fn label_scores(
 }
 
 fn use_for(scores: &LabelScores, right: u64) -> Use {
-    let trusted = |right, n| wilson_lower(right, n, ONE_SIDED_95) >= TRUSTED;
-    let enough = scores.decided as f64 >= ENOUGH_ANSWERS * scores.answered as f64;
-    if scores.support < FEW {
-        Use::TooFew
-    } else if trusted(right, scores.answered) {
+    let bounds = |right, n| wilson_interval(right, n, ONE_SIDED_95);
+    let (decided, answered) = (scores.decided, scores.answered);
+    // What the model decides alone must not be called a proposal, and the other way round.
+    let alone = decided > 0 && decided as f64 >= ENOUGH_ANSWERS * answered as f64;
+    let (lower, upper) = bounds(scores.decided_right, decided);
+    if alone && bounds(right, answered).0 >= TRUSTED {
         Use::Always
-    } else if enough && trusted(scores.decided_right, scores.decided) {
+    } else if alone && lower >= TRUSTED {
         Use::WhenSure
+    } else if alone && (upper >= TRUSTED || decided < FEW) {
+        Use::WhenSureTogether
+    } else if alone {
+        Use::WhenSureBelow
+    } else if scores.support < FEW {
+        Use::TooFew
     } else if scores.f1 >= FAIR_F1 {
         Use::Proposal
     } else {
@@ -166,7 +176,8 @@ fn reliability(pairs: &[(f64, bool)]) -> (Vec<Bin>, f64) {
     (bins, error / pairs.len().max(1) as f64)
 }
 
-fn curve(pairs: &[(f64, bool)]) -> Vec<CurvePoint> {
+/// `pairs` are those of `all` tickets that may be decided alone.
+fn curve(pairs: &[(f64, bool)], all: usize) -> Vec<CurvePoint> {
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let n = sorted.len();
@@ -181,7 +192,7 @@ fn curve(pairs: &[(f64, bool)]) -> Vec<CurvePoint> {
             step = covered * POINTS / n + 1;
             points.push(CurvePoint {
                 threshold: *confidence,
-                coverage: share(covered, n),
+                coverage: share(covered, all),
                 precision: share(right, covered),
             });
         }
@@ -189,32 +200,27 @@ fn curve(pairs: &[(f64, bool)]) -> Vec<CurvePoint> {
     points
 }
 
-fn confusions(labels: &[Arc<str>], confusion: &[Vec<u64>]) -> Vec<Confusion> {
-    let mut found = Vec::new();
-    for (truth, row) in confusion.iter().enumerate() {
-        let support: u64 = row.iter().sum();
-        for (answer, tickets) in row.iter().enumerate() {
-            if answer != truth && *tickets > 0 {
-                found.push(Confusion {
-                    truth: labels[truth].to_string(),
-                    answer: labels[answer].to_string(),
-                    tickets: *tickets,
-                    share: share(*tickets, support),
-                });
-            }
-        }
-    }
+fn confusions(labels: &[LabelScores], confusion: &BTreeMap<(usize, usize), u64>) -> Vec<Confusion> {
+    let mut wrong: Vec<_> =
+        confusion.iter().filter(|((truth, answer), _)| truth != answer).collect();
     // The sort keeps the labels' order among equals.
-    found.sort_by_key(|c| Reverse(c.tickets));
-    found.truncate(CONFUSIONS);
-    found
+    wrong.sort_by_key(|(_, tickets)| Reverse(**tickets));
+    let shown = |((truth, answer), tickets): (&(usize, usize), &u64)| Confusion {
+        truth: labels[*truth].label.clone(),
+        answer: labels[*answer].label.clone(),
+        tickets: *tickets,
+        share: share(*tickets, labels[*truth].support),
+    };
+    wrong.into_iter().take(CONFUSIONS).map(shown).collect()
 }
 
 fn languages(tickets: &[Predicted]) -> Vec<LanguageScores> {
     let of = |language: Language| {
-        let pairs = pairs(tickets.iter().filter(|t| t.language == language));
+        let own = || tickets.iter().filter(|t| t.language == language);
+        let free = pairs(own().filter(|t| !t.held_back));
+        let pairs = pairs(own());
         let n = pairs.len();
-        let covered = threshold(&pairs, WANTED, 1).map_or(0, |(_, covered)| covered);
+        let covered = threshold(&free, WANTED, 1).map_or(0, |(_, covered)| covered);
         (n > 0).then(|| LanguageScores {
             language,
             tickets: n as u64,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::doubt::{held_back, held_back_by_words, usual_policy};
 use super::measure::measure;
 use super::{Evaluation, HeadEvaluation};
 use crate::train::data::Example;
 use crate::train::head::{Choice, HeldOut};
+use crate::train::texts::{BREAK, Texts};
 use crate::triage::model::{Model, Scratch, Target};
+use crate::triage::priority::Proposal;
 use crate::triage::text::language::Language;
 
 /// What a head says about one ticket.
@@ -20,7 +23,9 @@ pub struct Predicted {
     pub probabilities: Vec<f64>,
     /// Index of the label that the head chose.
     pub best: usize,
-    /// At or above the model's own threshold.
+    /// A person looks at the ticket by the default policy, however sure the head is.
+    pub held_back: bool,
+    /// At or above the model's own threshold, and not held back.
     pub decided: bool,
     pub language: Language,
 }
@@ -53,6 +58,8 @@ pub struct HeadPredictions {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     pub tickets: u64,
+    /// Tickets that people look at by the default policy, however sure the model is.
+    pub held_back: u64,
     /// Share of the words that the model does not know.
     pub unknown_words: f64,
     pub heads: Vec<HeadPredictions>,
@@ -62,7 +69,8 @@ pub struct Predictions {
 /// after every ticket.
 pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> Predictions {
     let mut scratch = Scratch::default();
-    let (mut words, mut unknown) = (0u64, 0u64);
+    let policy = usual_policy();
+    let (mut words, mut unknown, mut held_back_in_all) = (0u64, 0u64, 0u64);
     let empty = |target| {
         let head = model.head(target)?;
         Some(HeadPredictions {
@@ -78,6 +86,9 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
         let judgement = model.judge(&mut scratch, &example.text());
         words += u64::from(judgement.words);
         unknown += u64::from(judgement.unknown);
+        let category = Proposal::of(model, &judgement, Target::Category);
+        let held_back = category.is_some_and(|p| held_back(&policy, &judgement, p));
+        held_back_in_all += u64::from(held_back);
         for found in heads.iter_mut().flatten() {
             let target = found.target;
             let parts = (model.head(target), judgement.head(target), example.label(target));
@@ -91,7 +102,8 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
                 truth,
                 probabilities: judged.probabilities.clone(),
                 best: judged.best,
-                decided: judged.confidence() >= head.thresholds[judged.best],
+                held_back,
+                decided: !held_back && judged.confidence() >= head.thresholds[judged.best],
                 language: example.language,
             });
         }
@@ -99,6 +111,7 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
     }
     Predictions {
         tickets: examples.len() as u64,
+        held_back: held_back_in_all,
         unknown_words: if words == 0 { 0.0 } else { unknown as f64 / words as f64 },
         heads: heads.into_iter().flatten().filter(|h| !h.tickets.is_empty()).collect(),
     }
@@ -123,6 +136,7 @@ impl Predictions {
             model: model.to_owned(),
             version: version.to_owned(),
             tickets: self.tickets,
+            held_back: self.held_back,
             unknown_words: self.unknown_words,
             heads: self.heads.iter().flat_map(HeadPredictions::levels).collect(),
         }
@@ -131,15 +145,24 @@ impl Predictions {
 
 impl HeadPredictions {
     /// What was said of held-out tickets while the head was chosen: each time by a model that had
-    /// not seen them.
-    pub(in crate::train) fn held_out(choice: &Choice, examples: &[Example]) -> Self {
-        let predicted = |t: &HeldOut| Predicted {
-            ticket: t.example,
-            truth: t.truth,
-            probabilities: t.probabilities.clone(),
-            best: t.best,
-            decided: t.probabilities[t.best] >= choice.thresholds[t.best],
-            language: examples[t.example].language,
+    /// not seen them. `texts` are those of the examples.
+    pub(in crate::train) fn held_out(choice: &Choice, examples: &[Example], texts: &Texts) -> Self {
+        let policy = usual_policy();
+        let words = |ticket: usize| {
+            let (subject, body) = texts.ticket(ticket);
+            subject.iter().chain(body).filter(|number| **number != BREAK).count() as u32
+        };
+        let predicted = |t: &HeldOut| {
+            let held_back = held_back_by_words(&policy, words(t.example), t.known);
+            Predicted {
+                ticket: t.example,
+                truth: t.truth,
+                probabilities: t.probabilities.clone(),
+                best: t.best,
+                held_back,
+                decided: !held_back && t.probabilities[t.best] >= choice.thresholds[t.best],
+                language: examples[t.example].language,
+            }
         };
         Self {
             target: choice.target,
@@ -202,5 +225,37 @@ impl HeadPredictions {
             thresholds: Vec::new(),
             unknown,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::tests::bundle;
+    use crate::train::audit::tests::example;
+    use crate::train::compare;
+
+    #[test]
+    fn what_the_daemon_holds_back_is_not_decided_alone() {
+        let mut bundle = bundle();
+        bundle.manifest.heads[0].thresholds = vec![0.5, 0.5];
+        let model = bundle.model().unwrap();
+        // Enough words; one word; one known word of six.
+        let texts = ["vpn error vpn", "vpn", "vpn qqq jjj xxx zzz www"];
+        let examples: Vec<Example> =
+            (0..texts.len()).map(|i| example(i, texts[i], "Network")).collect();
+        let found = predict(&model, &examples, || ());
+        let decided: Vec<bool> = found.heads[0].tickets.iter().map(|t| t.decided).collect();
+        assert!(found.heads[0].tickets.iter().all(|t| t.is_right() && t.confidence() >= 0.5));
+        assert_eq!((decided, found.held_back), (vec![true, false, false], 2));
+        let evaluation = found.evaluation("m", "1");
+        assert_eq!((evaluation.held_back, evaluation.heads[0].decided()), (2, (1, 1)));
+        // The same in a comparison, and in a simulation with the default policy.
+        let rows = compare::rows(&model, &model, &examples, || ());
+        assert_eq!(rows.iter().map(|r| r.new.decided).collect::<Vec<_>>(), [true, false, false]);
+        let simulated = crate::train::simulate::predict(&model, &usual_policy(), &examples, || ());
+        assert!(
+            simulated.iter().zip(&found.heads[0].tickets).all(|(s, t)| s.held_back == t.held_back)
+        );
     }
 }

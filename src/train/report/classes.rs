@@ -8,11 +8,26 @@ use crate::train::evaluate::{HeadEvaluation, LabelScores, Use};
 
 /// Labels in the confusion matrix; the others are folded into one.
 const MATRIX: usize = 20;
+/// Labels in a table.
+pub(super) const ROWS: usize = 200;
 
-/// Every label that has tickets, the one with most tickets first.
+/// Says how many are not listed and where they are, if there are more than are listed.
+pub(super) fn more(listed: usize, all: usize) -> Markup {
+    html! {
+        @if all > listed {
+            p.soft {
+                "And " (count((all - listed) as u64)) " more: what " code { "--json" } " prints has all, and so has "
+                code { "report.json" } " where a training wrote this page."
+            }
+        }
+    }
+}
+
+/// The labels that have tickets, the one with most tickets first.
 pub(super) fn table(head: &HeadEvaluation) -> Markup {
     let mut labels: Vec<&LabelScores> = head.labels.iter().filter(|l| l.support > 0).collect();
     labels.sort_by_key(|l| std::cmp::Reverse(l.support));
+    let all = labels.len();
     html! {
         p { (summary(&labels)) }
         div.wide {
@@ -25,10 +40,11 @@ pub(super) fn table(head: &HeadEvaluation) -> Markup {
                     }
                 }
                 tbody {
-                    @for l in labels { (row(l)) }
+                    @for l in labels.into_iter().take(ROWS) { (row(l)) }
                 }
             }
         }
+        (more(ROWS, all))
         p.soft {
             "Precision: how often the label is right where the model says it. Recall: how many of the label's "
             "tickets it finds. F1 is the mean of both that punishes the lower. The lines span what the true value "
@@ -103,10 +119,8 @@ fn fold(head: &HeadEvaluation, keep: usize) -> Folded<'_> {
     let size = order.len() + usize::from(folded > 0);
     let place = |i: usize| order.binary_search(&i).unwrap_or(order.len());
     let mut cells = vec![vec![0; size]; size];
-    for (truth, row) in head.confusion.iter().enumerate() {
-        for (answer, n) in row.iter().enumerate().filter(|(_, n)| **n > 0) {
-            cells[place(truth)][place(answer)] += n;
-        }
+    for (truth, answer, n) in &head.confusion {
+        cells[place(*truth)][place(*answer)] += n;
     }
     let labels = order.iter().map(|i| head.labels[*i].label.as_str());
     Folded { labels: labels.chain((folded > 0).then_some("all others")).collect(), cells, folded }
@@ -180,10 +194,25 @@ mod tests {
     fn folding_keeps_every_ticket() {
         let report = report("x");
         let head = &report.evaluation.heads[0];
-        assert_eq!(fold(head, 20).cells, head.confusion);
+        assert_eq!(fold(head, 20).cells, [[1, 1, 0], [0, 1, 0], [0, 0, 1]]);
         let small = fold(head, 1);
         // Both of A/x's tickets, one taken for another; the two others are among themselves.
         assert_eq!(small.labels, [head.labels[0].label.as_str(), "all others"]);
         assert_eq!((small.cells, small.folded), (vec![vec![1, 1], vec![0, 2]], 2));
+    }
+
+    #[test]
+    fn of_thousands_of_labels_the_largest_are_listed_and_the_rest_is_counted() {
+        let mut head = report("x").evaluation.heads.remove(0);
+        let label = |i: usize| LabelScores {
+            label: format!("label {i}"),
+            support: i as u64 + 1,
+            ..head.labels[0].clone()
+        };
+        head.labels = (0..2_500).map(label).collect();
+        let table = table(&head).into_string();
+        assert_eq!(table.matches("class=\"badge").count(), ROWS);
+        assert!(table.contains(">label 2499<") && !table.contains(">label 2299<"));
+        assert!(table.contains("And 2,300 more"), "{}", &table[table.len() - 900..]);
     }
 }

@@ -15,6 +15,7 @@ use super::audit::noise::{Suspect, number, to_csv};
 use super::audit::render::findings;
 use super::data::{Data, Example};
 use super::evaluate::{Evaluation, HeadEvaluation, HeadPredictions, Predicted, Predictions};
+use super::render::listed;
 use crate::bundle::Manifest;
 use crate::files;
 use crate::page::counted;
@@ -40,6 +41,8 @@ pub struct Report {
     pub evaluation: Evaluation,
     /// Of the category, on the tickets that were held out to choose and calibrate it.
     pub held_out: Option<HeadEvaluation>,
+    /// The text does not tell the category, so nothing is said of single labels and of more data.
+    pub no_signal: bool,
     /// In the order of tickets; empty where nothing was tried.
     pub learning: Vec<LearningPoint>,
     /// Empty where nothing is known of them.
@@ -103,10 +106,9 @@ impl Report {
             facts.rejected.iter().map(|(why, n)| rejected(*n, why)).collect();
         notes.extend(findings(&run.audit).into_iter().map(|finding| format!("{finding}.")));
         for (target, labels) in &run.too_small {
-            let list: Vec<String> = labels.iter().map(|(l, n)| format!("{l} ({n})")).collect();
+            let list = listed(labels.iter().map(|(l, n)| format!("{l} ({n})")));
             notes.push(format!(
-                "Labels of the {target} with too few tickets to learn: {}. Those tickets were not used.",
-                list.join(", ")
+                "Labels of the {target} with too few tickets to learn: {list}. Those tickets were not used."
             ));
         }
         notes.extend(
@@ -136,6 +138,7 @@ impl Report {
             warnings: run.warnings.iter().map(|warning| format!("{warning}.")).collect(),
             evaluation: Evaluation { model: id.to_owned(), ..run.evaluation.clone() },
             held_out: run.held_out.clone(),
+            no_signal: run.no_signal,
             learning: run.learning.clone(),
             top_words: run.top_words.clone(),
             mistakes: run.mistakes.clone(),
@@ -163,6 +166,7 @@ impl Report {
             warnings: Vec::new(),
             evaluation: predictions.evaluation(model.id.as_str(), &model.version),
             held_out: None,
+            no_signal: false,
             learning: Vec::new(),
             top_words: top_words(model, &data.examples),
             mistakes: category.map(|c| mistakes(c, &data.examples)).unwrap_or_default(),
@@ -191,7 +195,9 @@ impl Report {
 }
 
 fn rejected(n: u64, why: &str) -> String {
-    format!("{} could not be used: {}.", counted(n, "row", "rows"), why.replace('_', " "))
+    // A reason that names a column is in words already.
+    let why = if why.contains('`') { why.to_owned() } else { why.replace('_', " ") };
+    format!("{} could not be used: {why}.", counted(n, "row", "rows"))
 }
 
 /// The tickets that a head was surest and wrong about. `examples` are those that were predicted.

@@ -14,6 +14,8 @@ use crate::triage::text::language::Language;
 
 /// Kinds of probably wrong labels that are shown.
 const KINDS: usize = 10;
+/// Labels that the model does not know, as far as they are listed.
+const UNKNOWN: usize = 40;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
@@ -31,7 +33,7 @@ pub(super) fn page(report: &Report) -> String {
         }
         @for head in &evaluation.heads { (section(head)) }
         @if let Some(head) = &report.held_out { (held_out(head)) }
-        (learning(&report.learning))
+        (learning(report))
         (top_words(report))
         (mistakes(report))
         (suspects(&report.suspects))
@@ -46,20 +48,24 @@ pub(super) fn page(report: &Report) -> String {
 
 fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
     let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
+    let held_out = report.held_out.as_ref().filter(|h| h.target == head.target);
     html! {
         div.lead {
-            @for sentence in words::headline(head, report.unseen) { p { (sentence) } }
+            @for sentence in words::headline(head, held_out, report.unseen) { p { (sentence) } }
             @for warning in &report.warnings { p { b { (warning) } } }
         }
         div.tiles {
             (tile(exact(head.accuracy), "of answers are right"))
             (tile(exact(head.majority), "would be, always saying the most frequent label"))
             (tile(exact(head.coverage), "of tickets it decides alone"))
-            (tile(exact(head.precision), "of those are right"))
+            (tile(head.precision_alone().map_or("-".to_owned(), exact), "of those are right"))
             (tile(exact(head.macro_f1), "macro F1: every label counts the same"))
             (tile(exact(report.evaluation.unknown_words), "of words are unknown to it"))
         }
-        p { (words::calibration(head)) }
+        p { (words::calibration(head, held_out)) }
+        @if report.evaluation.held_back > 0 {
+            p.soft { (words::held_back(report.evaluation.held_back)) "." }
+        }
         @if !report.unseen {
             p.soft {
                 "If the model was trained on these very tickets, all numbers are too good: measure on others."
@@ -85,9 +91,11 @@ fn section(head: &HeadEvaluation) -> Markup {
         @if !head.unknown_labels.is_empty() {
             h3 { "Labels that the model does not know" }
             p {
-                @let list: Vec<String> = head.unknown_labels.iter().map(|(l, n)| format!("{l} ({n})")).collect();
-                (list.join(", ")) ". Whatever it says of their tickets counts as wrong."
+                @let labels = head.unknown_labels.iter().take(UNKNOWN).map(|(l, n)| format!("{l} ({n})"));
+                (labels.collect::<Vec<_>>().join(", "))
+                ". Whatever it says of their tickets counts as wrong."
             }
+            (classes::more(UNKNOWN, head.unknown_labels.len()))
         }
     }
 }
@@ -116,9 +124,7 @@ fn numbers(head: &HeadEvaluation) -> Markup {
                     (row("Macro F1", exact(head.macro_f1)))
                     (row("Calibration error", exact(head.calibration_error)))
                     (row("Log loss, Brier score", format!("{:.3}, {:.3}", head.log_loss, head.brier)))
-                    (row("At its own thresholds", format!(
-                        "{} of tickets, {} of those right", exact(head.coverage), exact(head.precision)
-                    )))
+                    (row("Decides alone", alone(head)))
                     @for c in &head.coverage_at {
                         @let at = c.threshold.map_or("never".to_owned(), |t| format!("from a confidence of {}", exact(t)));
                         (row(&format!("Alone with {} right, with hindsight", percent(c.precision)), format!(
@@ -129,6 +135,12 @@ fn numbers(head: &HeadEvaluation) -> Markup {
             }
         }
     }
+}
+
+fn alone(head: &HeadEvaluation) -> String {
+    let share =
+        |right| format!("{} of tickets, {} of those right", exact(head.coverage), exact(right));
+    head.precision_alone().map_or("none of the tickets".to_owned(), share)
 }
 
 fn reliability(head: &HeadEvaluation) -> Markup {
@@ -157,7 +169,7 @@ fn reliability(head: &HeadEvaluation) -> Markup {
             h3 { "Can its confidence be believed?" }
             (chart("Confidence against accuracy", &x, &y, &marks))
             figcaption {
-                (words::calibration(head)) " On the dashed line, \"80 % sure\" is right 80 % of the time; below it, "
+                (words::calibration(head, None)) " On the dashed line, \"80 % sure\" is right 80 % of the time; below it, "
                 "the model is too sure. A larger dot is more tickets, the bars are 95 % intervals."
             }
         }
@@ -233,7 +245,11 @@ fn language(language: Language) -> &'static str {
     }
 }
 
-fn learning(points: &[LearningPoint]) -> Markup {
+fn learning(report: &Report) -> Markup {
+    if report.no_signal {
+        return html! { h2 { "Is more data worth it?" } p { (words::NO_SIGNAL) "." } };
+    }
+    let points = &report.learning;
     let Some(says) = words::learning(points) else { return html! {} };
     let most = points.iter().map(|p| p.tickets).max().unwrap_or(1) as f64;
     let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|s| (most * s, count((most * s).round() as u64)));
@@ -278,7 +294,7 @@ fn top_words(report: &Report) -> Markup {
         div.wide {
             table {
                 tbody {
-                    @for label in &report.top_words {
+                    @for label in report.top_words.iter().take(classes::ROWS) {
                         tr {
                             th.text { (label.label) }
                             td.text.words {
@@ -291,6 +307,7 @@ fn top_words(report: &Report) -> Markup {
                 }
             }
         }
+        (classes::more(classes::ROWS, report.top_words.len()))
     }
 }
 
@@ -301,8 +318,11 @@ fn mistakes(report: &Report) -> Markup {
     html! {
         h2 { "Sure and wrong" }
         p {
-            "The tickets that it was surest about and got wrong. Often the label is what is wrong: read them before "
-            "blaming the model. Addresses, numbers and secrets are masked, people's names are not: "
+            "The tickets that it was surest about and got wrong. "
+            @if !report.no_signal {
+                "Often the label is what is wrong: read them before blaming the model. "
+            }
+            "Addresses, numbers and secrets are masked, people's names are not: "
             "treat these texts as tickets."
         }
         @for m in &report.mistakes {

@@ -15,8 +15,8 @@ fn predicted(
     language: Language,
 ) -> Predicted {
     let best = (0..3).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap();
-    let decided = probabilities[best] >= 0.7;
-    Predicted { ticket, truth, probabilities: probabilities.to_vec(), best, decided, language }
+    let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
+    Predicted { ticket, truth, probabilities, best, held_back: false, decided, language }
 }
 
 fn predictions() -> Predictions {
@@ -29,7 +29,7 @@ fn predictions() -> Predictions {
     let labels = ["A/x", "A/y", "B"].map(Arc::from).to_vec();
     let (target, thresholds) = (Target::Category, vec![0.7, 0.7, 1.01]);
     let head = HeadPredictions { target, labels, thresholds, tickets, unknown: vec![] };
-    Predictions { tickets: 6, unknown_words: 0.1, heads: vec![head] }
+    Predictions { tickets: 6, held_back: 2, unknown_words: 0.1, heads: vec![head] }
 }
 
 fn example(id: &str, text: &str) -> Example {
@@ -68,6 +68,7 @@ pub(super) fn report(text: &str) -> Report {
         unseen: true,
         held_out: evaluation.heads.first().cloned(),
         evaluation,
+        no_signal: false,
         learning: vec![point(100, 0.5), point(200, 0.75)],
         top_words: vec![LabelWords { label: own(), words: vec![(own(), 1.5), (own(), 0.5)] }],
         mistakes,
@@ -89,7 +90,9 @@ pub(super) fn report(text: &str) -> Report {
 fn every_part_is_there() {
     let html = report("x").html();
     for part in [
-        "On 4 tickets it had not seen, the model was right on 75\u{a0}%.",
+        "On 4 tickets it had not seen, the model was right on 75\u{a0}% (95 % interval: 30\u{a0}% to 95\u{a0}%).",
+        "4 tickets cannot show whether its confidence can be believed",
+        "Left to people by the default policy, however sure the model is",
         "it decides 50\u{a0}% of these tickets alone and is right on 100\u{a0}% of those (on at least ",
         "Category, first level",
         "Can its confidence be believed?",
@@ -145,6 +148,42 @@ fn parts_without_numbers_are_left_out() {
 }
 
 #[test]
+fn where_nothing_is_decided_alone_no_share_of_it_is_told() {
+    let mut report = report("x");
+    for head in &mut report.evaluation.heads {
+        (head.coverage, head.precision) = (0.0, 0.0);
+        head.labels.iter_mut().for_each(|label| (label.decided, label.decided_right) = (0, 0));
+    }
+    let html = report.html();
+    assert!(html.contains("<b>-</b><span>of those are right</span>"), "{html}");
+    assert!(html.contains("none of the tickets") && html.contains("it decides nothing alone"));
+    assert!(!html.contains("of tickets, 0.0\u{a0}% of those right"));
+    let text = crate::train::render::evaluation(&report.evaluation);
+    assert!(text.contains("decided alone            none of the tickets"), "{text}");
+    assert!(!text.contains("0.0% of those right"), "{text}");
+}
+
+#[test]
+fn without_a_signal_nothing_is_said_of_more_data_and_of_the_labels() {
+    let report = Report { no_signal: true, suspects: vec![], ..report("x") };
+    let html = report.html();
+    for said in ["each doubling brought", "probably wrong</h2>", "the label is what is wrong"] {
+        assert!(!html.contains(said), "{said}");
+    }
+    assert!(html.contains(super::words::NO_SIGNAL) && html.contains("Is more data worth it?"));
+}
+
+#[test]
+fn labels_do_not_steer_a_terminal() {
+    let hostile = report("\u{1b}[31m\u{202e}a\nb\t\u{2028}");
+    let text = crate::train::render::evaluation(&hostile.evaluation);
+    let stray = |c: char| c.is_control() && c != '\n';
+    assert!(!text.contains(stray) && !text.contains(['\u{202e}', '\u{2028}']), "{text:?}");
+    let clean = crate::train::render::evaluation(&report("12345678").evaluation);
+    assert_eq!(text.lines().count(), clean.lines().count(), "{text}");
+}
+
+#[test]
 fn the_page_and_the_json_hold_the_same_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("made");
@@ -164,6 +203,8 @@ fn the_page_and_the_json_hold_the_same_numbers() {
         }
         assert_eq!(head["languages"][1]["language"], "ko");
     }
+    let confusion = &json["evaluation"]["heads"][0]["confusion"];
+    assert_eq!(*confusion, serde_json::json!([[0, 0, 1], [0, 1, 1], [1, 1, 1], [2, 2, 1]]));
     let at = &json["evaluation"]["heads"][0]["coverage_at"][1];
     assert_eq!((&at["precision"], &at["coverage"]), (&0.95.into(), &0.5.into()));
     assert_eq!(json["learning"][1]["tickets"], 200);

@@ -2,7 +2,7 @@
 
 use super::LearningPoint;
 use crate::page::{count, counted, percent};
-use crate::train::evaluate::{HeadEvaluation, LabelScores, Use};
+use crate::train::evaluate::{HeadEvaluation, Use};
 use crate::train::wilson::{ONE_SIDED_95, wilson_lower};
 
 /// Gains of accuracy for twice the tickets: from the first on it is much, below the second it is
@@ -11,6 +11,21 @@ const MUCH: f64 = 0.02;
 const LITTLE: f64 = 0.005;
 /// Confidence and accuracy this far apart are worth a word.
 const OFF: f64 = 0.03;
+/// Fewer tickets say little of how often it is right, and nothing of its confidence.
+const FEW: u64 = 200;
+
+/// Why nothing is said of single labels and of more data.
+pub(in crate::train) const NO_SIGNAL: &str = "\
+    There is no usable signal, so no label is called probably wrong, and nobody can say whether \
+    more tickets would help: what tells nothing of the category cannot tell that either";
+/// What becomes of tickets whatever the model's confidence is.
+pub(in crate::train) fn held_back(tickets: u64) -> String {
+    format!(
+        "Left to people by the default policy, however sure the model is, as a text is too short or \
+         too many of its words are new: {}",
+        counted(tickets, "ticket", "tickets")
+    )
+}
 
 /// What a head is called.
 pub(super) fn name(head: &HeadEvaluation) -> String {
@@ -23,17 +38,24 @@ pub(super) fn name(head: &HeadEvaluation) -> String {
     name
 }
 
-/// How good it is and how much it may decide alone: two or three sentences.
-pub(super) fn headline(head: &HeadEvaluation, unseen: bool) -> Vec<String> {
+/// How good it is and how much it may decide alone: two to four sentences. `held_out` is the same
+/// head on tickets that chose and calibrated it.
+pub(super) fn headline(
+    head: &HeadEvaluation,
+    held_out: Option<&HeadEvaluation>,
+    unseen: bool,
+) -> Vec<String> {
     if head.tickets == 0 {
         return vec!["None of the tickets has a label that the model knows.".to_owned()];
     }
     let seen = if unseen { " it had not seen" } else { "" };
     let mut sentences = vec![format!(
-        "On {}{seen}, the model was right on {}.",
+        "On {}{seen}, the model was right on {} ({}).",
         counted(head.tickets, "ticket", "tickets"),
-        percent(head.accuracy)
+        percent(head.accuracy),
+        interval(head)
     )];
+    sentences.extend(few(head, held_out));
     sentences.push(own_thresholds(head));
     let gain = head.accuracy - head.majority;
     if gain < 0.05 {
@@ -46,12 +68,50 @@ pub(super) fn headline(head: &HeadEvaluation, unseen: bool) -> Vec<String> {
     sentences
 }
 
-/// Whether its confidence can be believed.
-pub(super) fn calibration(head: &HeadEvaluation) -> String {
+fn interval(head: &HeadEvaluation) -> String {
+    let (low, high) = head.accuracy_interval();
+    format!("95 % interval: {} to {}", percent(low), percent(high))
+}
+
+/// What more tickets say, where those of the test are few.
+pub(in crate::train) fn few(
+    head: &HeadEvaluation,
+    held_out: Option<&HeadEvaluation>,
+) -> Option<String> {
+    let held_out = held_out.filter(|more| more.tickets > head.tickets)?;
+    (head.tickets < FEW).then(|| {
+        format!(
+            "Those are few. On the {} that were held out while it was chosen and calibrated it was right \
+             on {} ({}); expect a little less, as it was chosen by them.",
+            counted(held_out.tickets, "ticket", "tickets"),
+            percent(held_out.accuracy),
+            interval(held_out)
+        )
+    })
+}
+
+/// Whether its confidence can be believed, as far as the tickets show. `held_out` as for
+/// [`headline`].
+pub(super) fn calibration(head: &HeadEvaluation, held_out: Option<&HeadEvaluation>) -> String {
+    let points = |head: &HeadEvaluation| format!("{:.1}", head.calibration_error * 100.0);
+    if head.tickets < FEW {
+        let more = held_out.filter(|more| more.tickets > head.tickets).map(|more| {
+            format!(
+                " On the {} that it was calibrated on, confidence and truth are {} percentage points \
+                 apart on average.",
+                counted(more.tickets, "ticket", "tickets"),
+                points(more)
+            )
+        });
+        return format!(
+            "{} cannot show whether its confidence can be believed: that takes {FEW} or more.{}",
+            counted(head.tickets, "ticket", "tickets"),
+            more.unwrap_or_default()
+        );
+    }
     let n = head.tickets.max(1) as f64;
     let signed = head.bins.iter().map(|b| b.tickets as f64 * (b.confidence - b.accuracy));
     let signed = signed.sum::<f64>() / n;
-    let points = format!("{:.1}", head.calibration_error * 100.0);
     let verdict = if head.calibration_error < OFF {
         "its confidence can be taken at its word"
     } else if signed > OFF / 2.0 {
@@ -61,13 +121,15 @@ pub(super) fn calibration(head: &HeadEvaluation) -> String {
     } else {
         "it is too sure on some tickets and too unsure on others"
     };
-    format!("Confidence and truth are {points} percentage points apart on average: {verdict}.")
+    format!(
+        "Confidence and truth are {} percentage points apart on average: {verdict}.",
+        points(head)
+    )
 }
 
 /// What its own thresholds do, which other tickets chose; no other promise survives new tickets.
 fn own_thresholds(head: &HeadEvaluation) -> String {
-    let sum = |of: fn(&LabelScores) -> u64| head.labels.iter().map(of).sum::<u64>();
-    let (decided, right) = (sum(|l| l.decided), sum(|l| l.decided_right));
+    let (decided, right) = head.decided();
     if decided == 0 {
         return "With the thresholds that are stored in it, it decides nothing alone: it proposes, \
                 people decide."
@@ -106,8 +168,15 @@ pub(super) fn learning(points: &[LearningPoint]) -> Option<String> {
 }
 
 /// From the best use to the worst.
-pub(in crate::train) const USES: [Use; 5] =
-    [Use::Always, Use::WhenSure, Use::Proposal, Use::NotYet, Use::TooFew];
+pub(in crate::train) const USES: [Use; 7] = [
+    Use::Always,
+    Use::WhenSure,
+    Use::WhenSureTogether,
+    Use::Proposal,
+    Use::WhenSureBelow,
+    Use::NotYet,
+    Use::TooFew,
+];
 
 /// What a label is good for: a name, its badge's class and what it means.
 pub(in crate::train) fn use_for(use_for: Use) -> (&'static str, &'static str, &'static str) {
@@ -118,7 +187,18 @@ pub(in crate::train) fn use_for(use_for: Use) -> (&'static str, &'static str, &'
             "good",
             "at least 90 % of its answers above its threshold are right",
         ),
+        Use::WhenSureTogether => (
+            "alone when sure, shown with others",
+            "fair",
+            "it decides alone above its threshold; too few such answers to show 90 % by themselves, \
+             so small labels are shown together",
+        ),
         Use::Proposal => ("as a proposal", "fair", "good enough for a person to start from"),
+        Use::WhenSureBelow => (
+            "alone, below 90 %",
+            "poor",
+            "it decides alone above its threshold, and fewer than 90 % of that are right",
+        ),
         Use::NotYet => ("not yet", "poor", "more often misleading than helpful"),
         Use::TooFew => ("too few tickets", "none", "fewer than 20 tickets: nobody can say"),
     }
@@ -127,6 +207,29 @@ pub(in crate::train) fn use_for(use_for: Use) -> (&'static str, &'static str, &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::report::tests::report;
+
+    /// A head of so many tickets, three quarters of which it is right about.
+    fn head(tickets: u64) -> HeadEvaluation {
+        let mut head = report("x").evaluation.heads.remove(0);
+        head.tickets = tickets;
+        head
+    }
+
+    #[test]
+    fn few_test_tickets_say_so_and_leave_the_word_to_more() {
+        let (few, many) = (head(24), head(216));
+        let says = headline(&few, Some(&many), true).join(" ");
+        assert!(says.contains("75\u{a0}% (95 % interval: 55\u{a0}% to 88\u{a0}%)"), "{says}");
+        assert!(says.contains("Those are few. On the 216 tickets that were held out"), "{says}");
+        let says = calibration(&few, Some(&many));
+        assert!(says.contains("24 tickets cannot show") && says.contains("216 tickets"), "{says}");
+        assert!(!says.contains("taken at its word") && !says.contains("than it claims"), "{says}");
+        // Where the test has enough, nothing else is asked.
+        let says = headline(&many, Some(&head(900)), true).join(" ");
+        assert!(says.contains("95 % interval") && !says.contains("few"), "{says}");
+        assert!(calibration(&many, Some(&head(900))).starts_with("Confidence and truth are"));
+    }
 
     fn point(tickets: u64, accuracy: f64) -> LearningPoint {
         LearningPoint { tickets, accuracy, macro_f1: accuracy }

@@ -84,6 +84,10 @@ fn floors() {
         below_floors(&none, Some(1.0), Some(0.1))[..],
         [BelowFloor::Automation { .. }]
     ));
+    // A model that decides nothing is never wrong, and shows nothing.
+    assert_eq!(below_floors(&none, Some(0.95), None), [BelowFloor::Nothing]);
+    assert_eq!(below_floors(&none, Some(0.95), Some(0.0)), []);
+    assert_eq!(below_floors(&none, None, None), []);
 }
 
 proptest! {

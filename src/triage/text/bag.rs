@@ -28,6 +28,7 @@ pub struct Bag {
     hasher: foldhash::fast::FixedState,
     marked: Marked,
     occurrences: u32,
+    listed: u32,
     unknown: u32,
     reading: Reading,
 }
@@ -86,6 +87,7 @@ impl Bag {
         self.last_pair.clear();
         self.pair_before.clear();
         self.occurrences = 0;
+        self.listed = 0;
         self.unknown = 0;
         self.ticket = self.ticket.wrapping_add(1);
         if self.ticket == 0 {
@@ -119,6 +121,7 @@ impl Bag {
             word.weight += weight;
             word.count += 1;
             self.unknown += u32::from(word.unknown);
+            self.listed += u32::from(word.id.is_some());
             places.push(place);
         }
         self.occurrences += places.len() as u32;
@@ -205,6 +208,11 @@ impl Bag {
     /// All words, repetitions included.
     pub fn occurrences(&self) -> u32 {
         self.occurrences
+    }
+
+    /// Words among [`Self::occurrences`] that are in the vocabulary as they stand or by their shape.
+    pub fn listed(&self) -> u32 {
+        self.listed
     }
 
     /// Words among [`Self::occurrences`] that are not in the vocabulary and of whose n-grams

@@ -9,6 +9,7 @@
 mod number;
 mod plain;
 mod secret;
+mod url;
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -133,8 +134,9 @@ pub fn redact(text: &str) -> (Cow<'_, str>, MaskCounts) {
 fn pass(text: &str, counts: &mut MaskCounts) -> Option<String> {
     let plain = Plain::of(text);
     let mut found = Vec::new();
-    secret::find(&plain.text, &mut found);
+    url::find(&plain.text, &mut found);
     emails(&plain.text, &mut found);
+    secret::find(&plain.text, &mut found);
     number::find(&plain.text, &mut found);
     ipv6(&plain.text, &mut found);
     if found.is_empty() {
@@ -168,37 +170,71 @@ fn word_byte(byte: Option<&u8>) -> bool {
     byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
+/// Finds addresses; `found` has the credentials in links, and nothing else yet.
 fn emails(text: &str, found: &mut Vec<Found>) {
-    let bytes = text.as_bytes();
+    // Behind these is a host, not a person's address.
+    let hosts: Vec<usize> = found.iter().map(|credentials| credentials.end).collect();
     let mut from = 0;
-    for at in memchr::memchr_iter(b'@', bytes) {
+    for at in memchr::memchr_iter(b'@', text.as_bytes()) {
         if at < from {
             continue;
         }
-        let local = |b: &u8| b.is_ascii_alphanumeric() || b"._%+-'".contains(b);
-        let domain = |b: &u8| b.is_ascii_alphanumeric() || b".-".contains(b);
         // Bounded, and never back over what an earlier `@` has used: linear.
-        let back = bytes[from..at].iter().rev().take(64).take_while(|b| local(b)).count();
-        let ahead = bytes[at + 1..].iter().take(255).take_while(|b| domain(b)).count();
+        let back = local_len(&text[from..at]);
         from = at + 1;
-        let start = at - back;
-        let Some(len) = domain_len(&bytes[at + 1..at + 1 + ahead]) else { continue };
-        if back == 0 {
+        if back == 0 || hosts.binary_search(&at).is_ok() {
             continue;
         }
-        from = at + 1 + len;
-        found.push(Found { start, end: from, kind: MaskKind::Email });
+        let Some(len) = domain_len(&text[from..]) else { continue };
+        from += len;
+        found.push(Found { start: at - back, end: from, kind: MaskKind::Email });
     }
 }
 
-/// The longest beginning of `name` that ends in a top-level domain.
-fn domain_len(name: &[u8]) -> Option<usize> {
+/// Whether a letter is of a script that is written together with Latin words: `메일은kim@…`,
+/// `…@example.com으로`.
+fn is_glued(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}')
+}
+
+/// How many bytes at the end of `text` can be what stands before an `@`.
+fn local_len(text: &str) -> usize {
+    let (mut len, mut latin) = (0, false);
+    for c in text.chars().rev().take(64) {
+        let inside = c.is_alphanumeric() || "._%+-'".contains(c);
+        if !inside || (latin && is_glued(c)) {
+            break;
+        }
+        latin |= c.is_ascii_alphabetic();
+        len += c.len_utf8();
+    }
+    len
+}
+
+/// The length of the domain name that `text` begins with: in Latin letters, so that nothing glued to
+/// it counts, or else in any.
+fn domain_len(text: &str) -> Option<usize> {
+    let any = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
+    let latin = |c: char| any(c) && !is_glued(c);
+    top_level(run(text, latin)).or_else(|| top_level(run(text, any)))
+}
+
+fn run(text: &str, inside: impl Fn(char) -> bool) -> &str {
+    let chars = text.chars().take(255).take_while(|c| inside(*c));
+    &text[..chars.map(char::len_utf8).sum::<usize>()]
+}
+
+/// The length of the longest beginning of `name` that ends in a top-level domain.
+fn top_level(name: &str) -> Option<usize> {
     let mut end = name.len();
-    while let Some(dot) = memchr::memrchr(b'.', &name[..end]) {
+    while let Some(dot) = name[..end].rfind('.') {
         let label = &name[dot + 1..end];
-        let len = label.iter().rposition(|b| *b != b'-').map_or(0, |last| last + 1);
-        if dot > 0 && len >= 2 && label[0].is_ascii_alphabetic() {
-            return Some(dot + 1 + len);
+        // `회사.com으로`: behind Latin letters others are glued on.
+        let latin = label.find(is_glued).filter(|latin| *latin >= 2).unwrap_or(label.len());
+        let label = label[..latin].trim_end_matches('-');
+        let letters = label.starts_with(char::is_alphabetic) && label.chars().nth(1).is_some();
+        if dot > 0 && letters {
+            return Some(dot + 1 + label.len());
         }
         end = dot;
     }

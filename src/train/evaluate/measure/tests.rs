@@ -7,8 +7,8 @@ fn predicted(truth: usize, probabilities: &[f64], language: Language) -> Predict
     let best = (0..probabilities.len())
         .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
         .unwrap();
-    let decided = probabilities[best] >= 0.7;
-    Predicted { ticket: 0, truth, probabilities: probabilities.to_vec(), best, decided, language }
+    let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
+    Predicted { ticket: 0, truth, probabilities, best, held_back: false, decided, language }
 }
 
 fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
@@ -36,7 +36,7 @@ fn four() -> HeadPredictions {
 fn numbers_by_hand() {
     let m = measure(&four(), false);
     assert_eq!((m.tickets, m.accuracy, m.majority), (4, 0.75, 0.5));
-    assert_eq!(m.confusion, [[1, 1, 0], [0, 1, 0], [0, 0, 1]]);
+    assert_eq!(m.confusion, [(0, 0, 1), (0, 1, 1), (1, 1, 1), (2, 2, 1)]);
     assert_eq!((m.labels[0].recall, m.labels[0].answered), (0.5, 1));
     assert_eq!((m.labels[1].precision, m.labels[1].answered), (0.5, 2));
     assert_eq!(m.labels[1].precision_interval, wilson_interval(1, 2, TWO_SIDED_95));
@@ -44,6 +44,8 @@ fn numbers_by_hand() {
     assert_eq!(m.labels[1].threshold, Some(0.7));
     assert!((m.macro_f1 - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
     assert_eq!((m.coverage, m.precision), (0.5, 1.0));
+    assert_eq!((m.decided(), m.precision_alone()), ((2, 2), Some(1.0)));
+    assert_eq!(m.accuracy_interval(), wilson_interval(3, 4, TWO_SIDED_95));
     // 0.8 0.8 | 0.6 wrong | 0.4 right
     let at = m.coverage_at_wanted().unwrap();
     assert_eq!((at.threshold, at.coverage), (Some(0.8), 0.5));
@@ -79,6 +81,21 @@ fn tickets_of_a_label_that_the_model_does_not_know_count_as_wrong() {
 }
 
 #[test]
+fn what_the_daemon_holds_back_is_decided_by_nobody_and_in_no_hindsight() {
+    let mut head = four();
+    (head.tickets[2].held_back, head.tickets[2].decided) = (true, false);
+    let m = measure(&head, false);
+    assert_eq!((m.accuracy, m.coverage, m.decided()), (0.75, 0.25, (1, 1)));
+    assert_eq!((m.labels[1].answered, m.labels[1].decided), (2, 0));
+    assert_eq!(m.coverage_at_wanted().unwrap().coverage, 0.25);
+    let curve: Vec<_> = m.curve.iter().map(|p| (p.threshold, p.coverage)).collect();
+    assert_eq!(curve, [(0.8, 0.25), (0.6, 0.5), (0.4, 0.75)]);
+    // Its confidence can be believed or not, all the same.
+    assert_eq!(m.bins, measure(&four(), false).bins);
+    assert_eq!(m.languages[1].coverage_at_95, 0.5);
+}
+
+#[test]
 fn languages_by_hand() {
     let m = measure(&four(), false);
     let [en, ko] = m.languages[..] else { panic!("two languages") };
@@ -99,7 +116,7 @@ fn the_first_level_adds_probabilities_up() {
     let first = four().first_level().unwrap();
     assert_eq!(first.labels.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["A", "B"]);
     // The last ticket's A/x and A/y together beat B.
-    assert_eq!(measure(&first, true).confusion, [[3, 0], [1, 0]]);
+    assert_eq!(measure(&first, true).confusion, [(0, 0, 3), (1, 0, 1)]);
     assert!(first.first_level().is_none());
 }
 
@@ -107,6 +124,7 @@ fn the_first_level_adds_probabilities_up() {
 fn nothing_to_measure_is_no_division_by_zero() {
     let m = measure(&head(&["A"], vec![]), false);
     assert_eq!((m.accuracy, m.log_loss, m.calibration_error), (0.0, 0.0, 0.0));
+    assert_eq!((m.decided(), m.precision_alone()), ((0, 0), None));
     assert!(m.bins.is_empty() && m.curve.is_empty() && m.languages.is_empty());
 }
 
@@ -116,11 +134,19 @@ fn what_a_label_is_good_for() {
     let first = |tickets: Vec<Vec<Predicted>>| {
         measure(&head(&["A", "B"], tickets.concat()), false).labels[0].use_for
     };
-    assert_eq!(first(vec![many(19, 0, 0.9)]), Use::TooFew);
+    assert_eq!(first(vec![many(19, 0, 0.6)]), Use::TooFew);
     assert_eq!(first(vec![many(100, 0, 0.9), many(1, 1, 0.9)]), Use::Always);
     assert_eq!(first(vec![many(100, 0, 0.9), many(50, 1, 0.6)]), Use::WhenSure);
-    assert_eq!(first(vec![many(100, 0, 0.9), many(50, 1, 0.9)]), Use::Proposal);
-    assert_eq!(first(vec![many(20, 0, 0.9), many(80, 1, 0.9)]), Use::NotYet);
+    assert_eq!(first(vec![many(100, 0, 0.6), many(50, 1, 0.6)]), Use::Proposal);
+    assert_eq!(first(vec![many(20, 0, 0.6), many(80, 1, 0.6)]), Use::NotYet);
+    // What it decides alone is not called a proposal, however few its tickets are.
+    let few = vec![many(20, 0, 0.9), many(2, 1, 0.9), many(3, 0, 0.6)];
+    assert_eq!(first(few), Use::WhenSureTogether);
+    assert_eq!(first(vec![many(5, 0, 0.9)]), Use::WhenSureTogether);
+    assert_eq!(first(vec![many(100, 0, 0.9), many(50, 1, 0.9)]), Use::WhenSureBelow);
+    // And what it never decides alone is not called alone, even if it were right.
+    assert_eq!(first(vec![many(100, 0, 0.6), many(1, 1, 0.6)]), Use::Proposal);
+    assert_eq!(first(vec![many(5, 0, 0.9), many(95, 0, 0.6), many(9, 1, 0.6)]), Use::Proposal);
 }
 
 proptest! {
@@ -134,7 +160,7 @@ proptest! {
         for bin in &bins {
             prop_assert!(bin.from <= bin.confidence + 1e-12 && bin.confidence <= bin.to + 1e-12);
         }
-        let points = curve(&pairs);
+        let points = curve(&pairs, n);
         prop_assert!(points.len() <= POINTS);
         prop_assert!(points.is_sorted_by(|a, b| a.threshold > b.threshold && a.coverage < b.coverage));
         let last = points.last().unwrap();

@@ -4,6 +4,13 @@ use std::ops::Range;
 
 use super::{Found, MaskKind, word_byte};
 
+/// The beginnings of Korean numbers that companies have for the whole country: `1588-1234`.
+const REPRESENTATIVE: [&[u8; 4]; 22] = [
+    b"1522", b"1533", b"1544", b"1566", b"1577", b"1588", b"1599", b"1600", b"1644", b"1660",
+    b"1661", b"1666", b"1668", b"1670", b"1688", b"1800", b"1811", b"1833", b"1844", b"1855",
+    b"1877", b"1899",
+];
+
 /// A run is split into at most this many groups; more digits than that are a table, not a number.
 const MAX_GROUPS: usize = 64;
 
@@ -227,10 +234,16 @@ fn is_phone(bytes: &[u8], groups: &[Range<usize>], plus: bool) -> bool {
         return (8..=15).contains(&digits) && first[0] != b'0' && room && lens[lens.len() - 1] >= 2;
     }
     match lens.as_slice() {
+        // 821012345678, 8210-1234-5678
+        [11 | 12] | [4, 3 | 4, 4] if first.starts_with(b"82") => {
+            first[2] == b'1' && MOBILE.contains(&first[3])
+        }
         // 01012345678
-        [10 | 11] => korean_mobile(first),
-        // 82-10-1234-5678
+        [10 | 11] => first.starts_with(b"01") && MOBILE.contains(&first[2]),
+        // 82-10-1234-5678, 82-2-123-4567
         [2, 2, 3 | 4, 4] if first == b"82" => true,
+        [2, 1, 3 | 4, 4] if first == b"82" => bytes[groups[1].start] == b'2',
+        [4, 4] => is_representative(bytes, groups),
         // 010-1234-5678, 02-123-4567, 031-123-4567, 020 7946 0958, 0151 2345 6789
         [2..=5, _, ..] if first[0] == b'0' && first[1] != b'0' => {
             (9..=12).contains(&digits)
@@ -248,6 +261,24 @@ fn is_phone(bytes: &[u8], groups: &[Range<usize>], plus: bool) -> bool {
     }
 }
 
-fn korean_mobile(digits: &[u8]) -> bool {
-    digits.starts_with(b"01") && b"016789".contains(&digits[2])
+/// What follows `01` in the numbers of Korean mobiles.
+const MOBILE: &[u8] = b"016789";
+
+/// `1588-1234`, if it is no part of a longer number and no range.
+fn is_representative(bytes: &[u8], groups: &[Range<usize>]) -> bool {
+    let [first, last] = groups else { return false };
+    let known = REPRESENTATIVE.iter().any(|known| bytes[first.clone()] == **known);
+    let joined = |byte: Option<&u8>| matches!(byte, Some(b'-' | b'.'));
+    let part = joined(before(bytes, first.start))
+        || (joined(bytes.get(last.end)) && word_byte(bytes.get(last.end + 1)));
+    known && !part && gap(bytes, groups, 0) == b"-" && !is_range(&bytes[first.start..last.end])
+}
+
+/// Whether four digits, a hyphen and four digits are rather two years or two times of day:
+/// `1588-1600`, `1800-2030`.
+fn is_range(number: &[u8]) -> bool {
+    let value = |digits: &[u8]| digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0'));
+    let (first, last) = (value(&number[..4]), value(&number[5..]));
+    let times = first % 100 == 0 && last % 10 == 0 && last <= 2400;
+    last > first && (last <= first + 100 || times)
 }

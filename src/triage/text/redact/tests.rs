@@ -27,6 +27,21 @@ fn emails() {
 }
 
 #[test]
+fn emails_in_letters_of_any_script() {
+    check(&[
+        ("kim@회사.한국, 김철수@company.co.kr", "[EMAIL], [EMAIL]"),
+        ("김철수01@회사.com으로 문의", "[EMAIL]으로 문의"),
+        ("메일은kim@example.com이고 담당자:이@회사.한국", "메일은[EMAIL]이고 담당자:[EMAIL]"),
+        (
+            "josé@example.com, jörg.müller@bücher.example.de, nguyễn@vi.vn",
+            "[EMAIL], [EMAIL], [EMAIL]",
+        ),
+        ("kim@example.com.감사합니다", "[EMAIL].감사합니다"),
+        ("사과@1000.원, 회의@본관 3층, 문의@", "사과@1000.원, 회의@본관 3층, 문의@"),
+    ]);
+}
+
+#[test]
 fn telephone_numbers() {
     check(&[
         ("연락처 010-1234-5678 입니다", "연락처 [PHONE] 입니다"),
@@ -43,6 +58,13 @@ fn telephone_numbers() {
         ("010–1234–5678 or 010 — 1234 — 5678", "[PHONE] or [PHONE]"),
         ("010\u{a0}1234\u{a0}5678, ０１０－１２３４－５６７８", "[PHONE], [PHONE]"),
         ("(555) 123-4567x89, 555-123-4567X1234.", "[PHONE], [PHONE]."),
+        ("821012345678로, 82112345678, 8210-1234-5678", "[PHONE]로, [PHONE], [PHONE]"),
+        ("82-2-123-4567, 82-31-123-4567", "[PHONE], [PHONE]"),
+        (
+            "대표번호 1588-1234, 1600-0000으로, 1899-9999.",
+            "대표번호 [PHONE], [PHONE]으로, [PHONE].",
+        ),
+        ("ARS 1577–1577번, tel:1588-2100", "ARS [PHONE]번, tel:[PHONE]"),
     ]);
 }
 
@@ -211,6 +233,9 @@ fn other_numbers_and_names_survive() {
         "2026 - 11 - 23, 10 - 20 - 30, 09:00 - 18:00, pages 3 – 14, v1.2 – v1.3",
         "1920x1080, 4x100, INC0012345x2, SR202611230012345",
         "eyJ is not eyJhbGciOi alone, module::e1::f2, case:a1",
+        "1588-1600, 1800-2030, 1600-1644, 1666–1688, 1600 - 1200, 1600 1200, 1588.1234",
+        "2024-1588-1234, 1588-1234-5678, KR-1588-1234, 1588-1234-AB, 1500-1234, 2588-1234",
+        "820012345678, 82123456789012, 8290-1234-5678, 82-3-123-4567",
     ] {
         assert_eq!(masked(text), text);
         assert_eq!(redact(text).1.total(), 0);
@@ -279,6 +304,13 @@ fn hostile_texts_take_linear_time() {
         "\u{a0}",
         "pass\u{200b}word:\u{a0}",
         "１－",
+        "://",
+        "://a:@",
+        "://가@",
+        "1588-",
+        "가@",
+        "가.",
+        "@가.",
     ] {
         let text = unit.repeat(n / unit.len());
         // A finder that takes quadratic time would not come back from this.
@@ -305,6 +337,9 @@ fn rich() -> impl Strategy<Value = String> {
         Just("password:\n".to_owned()),
         Just("pw=".to_owned()),
         Just("reset ".to_owned()),
+        Just("https://kim:".to_owned()),
+        Just("김@회사.한국".to_owned()),
+        Just("1588-1234".to_owned()),
         Just("eyJhbGciOiJIUzI1NiJ9.eyJzdWIi".to_owned()),
         Just("\u{200b}".to_owned()),
         Just("\u{a0}".to_owned()),
