@@ -160,9 +160,14 @@ fn every_byte_is_watched() {
         fs::write(path.join(MANIFEST), manifest.replacen(from, to, 1)).unwrap();
         open(&path).unwrap_err()
     };
-    assert!(matches!(change("\"format\": 5", "\"format\": 6"), BundleError::Format { found: 6 }));
-    assert!(matches!(change("\"format\": 5", "\"format\": 4"), BundleError::Format { found: 4 }));
-    assert!(matches!(change("\"format\": 5", "\"form\": 5"), BundleError::Manifest(_)));
+    let format = format!("\"format\": {FORMAT}");
+    for other in [FORMAT - 1, FORMAT + 1] {
+        let error = change(&format, &format!("\"format\": {other}"));
+        assert!(matches!(error, BundleError::Format { found } if found == other), "{error}");
+    }
+    assert!(matches!(change(&format, "\"form\": 5"), BundleError::Manifest(_)));
+    let outside = change("\"en\": 0.5", "\"en\": 1.5");
+    assert!(matches!(outside, BundleError::Parts(ModelError::Scope)), "{outside}");
     assert!(matches!(change("weights.safetensors", "weights.bin"), BundleError::Unlisted { .. }));
     assert!(matches!(
         change("\"Printing\"", "\"Apples\""),
