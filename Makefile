@@ -1,5 +1,5 @@
 # Everything that people run by name. Each target is one or two commands that can be run by hand.
-.PHONY: test chaos bench predict scale corpus model request-model quality requests day schemas
+.PHONY: test chaos bench predict pipelines scale corpus model request-model quality requests day schemas
 
 # All tests; those on a real Kafka start it themselves (see README).
 test:
@@ -18,6 +18,11 @@ bench:
 # How many tickets a CPU second decides, beside fastText and scikit-learn. Rewrites its table in benches/README.md.
 predict:
 	benches/predict.sh --write
+
+# How many tickets a second go from topic to topic, beside Kafka Streams and confluent-kafka with scikit-learn. Rewrites its
+# table in benches/README.md.
+pipelines:
+	benches/pipelines.sh --write
 
 # What training takes on 10,000, 100,000 and 1,000,000 tickets. Rewrites its table in benches/README.md.
 scale:
