@@ -161,7 +161,8 @@ fn note(found: &mut Found, which: &Which, by: &str, record: &Record) {
     match outcome["outcome"].as_str() {
         // It does not say when the call was made that it took back: the ticket tells.
         Some("undone") => {
-            if found.orders.remove(&ticket).is_some() || takes {
+            let stood = found.orders.remove(&ticket).is_some();
+            if stood || takes {
                 found.settled.insert(ticket, "taken back already");
             }
         }

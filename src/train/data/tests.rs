@@ -48,7 +48,7 @@ fn fields_are_read_where_they_stand() {
         r#"{"subject": "VPN", "category": "A", "by": ["HR"], "custom": {"level": 2}}"#,
         r#"{"by": {"dept": 1.5}, "subject": "VPN", "by": {"dept": false}, "category": "A"}"#,
     ];
-    let data = read_text("x.jsonl", &rows.join("\n"), recipe).unwrap();
+    let data = read_text("x.jsonl", rows.join("\n"), recipe).unwrap();
     let fields: Vec<_> = data.examples.iter().map(|e| e.fields.join(" ")).collect();
     let first = "@dept=hr @site=seoul 2 @via=vpn @level=2";
     assert_eq!(fields, [first, "@via=vpn", "@dept=false @via=vpn"]);
@@ -70,7 +70,7 @@ fn bad_rows_are_counted_by_reason() {
         r#"{"body": "x", "category": " "}"#,
         r#"{"body": "x", "category": {"name": "A"}}"#,
     ];
-    let data = read_text("x.jsonl", &rows.join("\n"), "").unwrap();
+    let data = read_text("x.jsonl", rows.join("\n"), "").unwrap();
     assert_eq!((data.rows, data.examples.len()), (7, 1));
     assert_eq!(data.rejected[&Rejection::Unreadable], 2);
     assert_eq!(data.rejected[&Rejection::NoText], 1);
@@ -85,7 +85,7 @@ fn spellings_are_counted_and_old_names_replaced() {
         r#"{"body": "z", "category": " Tunnel", "created_at": "soon"}"#,
     ];
     let recipe = "[labels.aliases]\n\"Tunnel\" = \"VPN\"\n\"Fax\" = \"Printing\"";
-    let data = read_text("x.jsonl", &rows.join("\n"), recipe).unwrap();
+    let data = read_text("x.jsonl", rows.join("\n"), recipe).unwrap();
     assert!(data.examples.iter().all(|e| e.label(Target::Category) == Some("VPN")));
     let dates: Vec<_> = data.examples.iter().map(|e| e.created_at).collect();
     assert_eq!(dates, [Some(1_772_582_400), Some(1_772_582_400), None]);
@@ -120,8 +120,8 @@ fn rows_keep_their_order_across_blocks() {
     };
     let json: Vec<String> = (0..3_000).map(row).collect();
     let csv: String = (0..3_000).map(|n| format!("{n},{},A\n", "x ".repeat(400))).collect();
-    let from_json = read_text("x.jsonl", &json.join("\n"), "").unwrap();
-    let from_csv = read_text("x.csv", &format!("id,body,category\n{csv}"), "").unwrap();
+    let from_json = read_text("x.jsonl", json.join("\n"), "").unwrap();
+    let from_csv = read_text("x.csv", format!("id,body,category\n{csv}"), "").unwrap();
     assert_eq!(from_json.examples, from_csv.examples);
     assert!(from_json.examples.iter().enumerate().all(|(n, e)| e.id == n.to_string()));
 }
