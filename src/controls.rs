@@ -1,21 +1,24 @@
 //! The switches as this process knows them: the control topic, read by a thread of its own, what
 //! people stopped here, and the kill file. Until the topic was read for the first time, everything
-//! counts as stopped.
+//! counts as stopped; so it does while the topic cannot be read.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 use crate::health::Stop;
 use crate::log::{Follow, LogError};
 use crate::metrics::Metrics;
 use crate::resolve::control::{Order, Switch, Switches};
+use crate::sync;
 
 /// How often the topic is looked at: a kill must be heard within a second.
 const LOOK: Duration = Duration::from_millis(200);
+/// When the topic was not read for so long, somebody may have stopped everything and was not heard.
+const UNHEARD: Duration = Duration::from_secs(10);
 
 /// What people have switched. Shared by all who call or are about to.
 pub struct Controls {
@@ -27,6 +30,8 @@ pub struct Controls {
 struct Known {
     /// What the topic says; none before it was read, and after it could not be read any more.
     recorded: Option<Switches>,
+    /// When the topic was last read to its end; none while nobody follows it.
+    heard: Option<Instant>,
     /// What was stopped in this process and did not come back from the topic yet.
     here: HashMap<Switch, Order>,
     /// When playbooks last switched themselves off, in milliseconds since 1970.
@@ -48,7 +53,8 @@ impl Controls {
     pub fn killed(&self) -> bool {
         self.kill_file.as_ref().is_some_and(KillFile::stops)
             || self.read(|known| {
-                known.here.contains_key(&Switch::Everything)
+                known.unheard()
+                    || known.here.contains_key(&Switch::Everything)
                     || known.recorded.as_ref().is_none_or(Switches::killed)
             })
     }
@@ -109,15 +115,36 @@ impl Controls {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+        look(&sync::read(&self.known))
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
-        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut sync::write(&self.known))
     }
 
+    /// Notes that the topic was read to its end just now, and says whether that was overdue.
+    fn heard(&self) -> bool {
+        self.write(|known| {
+            let overdue = known.unheard();
+            known.heard = Some(Instant::now());
+            overdue
+        })
+    }
+
+    /// Whether the topic is followed and was not read for too long.
+    fn unheard(&self) -> bool {
+        self.read(Known::unheard)
+    }
+
+    /// Knows nothing any more: nobody follows the topic from here on.
     fn forget(&self) {
-        self.write(|known| known.recorded = None);
+        self.write(|known| (known.recorded, known.heard) = (None, None));
+    }
+}
+
+impl Known {
+    fn unheard(&self) -> bool {
+        self.heard.is_some_and(|at| at.elapsed() > UNHEARD)
     }
 }
 
@@ -126,6 +153,15 @@ impl Controls {
 fn settles(order: &Order, stop: &Order) -> bool {
     let lifts = order.on && order.switch == stop.switch && order.at_ms > stop.at_ms;
     lifts || order == stop
+}
+
+const NO_FOLDER: &str =
+    "the folder of the kill file is missing: make it, or nobody can put the file there";
+
+/// What the service warns of at its start about a kill file, with the file's whole path.
+pub fn kill_file_trouble(path: &Path) -> Option<String> {
+    let file = KillFile::new(path.to_owned());
+    file.lacks_folder().then(|| format!("{}: {NO_FOLDER}", file.path.display()))
 }
 
 /// The file that stops all calls while it exists.
@@ -145,10 +181,7 @@ impl KillFile {
         let file = self.path.display();
         tracing::info!(%file, "while this kill file exists, no playbook is carried out");
         if self.lacks_folder() {
-            tracing::warn!(
-                %file,
-                "the folder of the kill file is missing: make it, or nobody can put the file there"
-            );
+            tracing::warn!(%file, "{NO_FOLDER}");
         }
     }
 
@@ -181,22 +214,35 @@ impl KillFile {
 
 /// Reads the control topic: all that is in it now, and from then on in a thread until a stop is
 /// requested. Another thread shows how the switches stand, also while reading has to wait for
-/// brokers that are away.
+/// brokers that are away: when that takes too long, all calls stop until the topic is read again.
+/// `name` is the topic's.
 ///
 /// # Errors
 /// [`LogError::Fatal`] when the topic cannot be read or no thread be started,
 /// [`LogError::Aborted`] when the service stops.
 pub fn watch(
     controls: Arc<Controls>,
+    name: Arc<str>,
     mut topic: Box<dyn Follow>,
     playbooks: Vec<String>,
     metrics: Arc<Metrics>,
     stop: Stop,
 ) -> Result<(), LogError> {
     controls.apply(orders(&mut *topic)?);
-    let (shown, until) = (Arc::clone(&controls), stop.clone());
+    controls.heard();
+    let (shown, until, of) = (Arc::clone(&controls), stop.clone(), Arc::clone(&name));
     thread("switches", move || {
+        let mut said = false;
         while !until.requested() {
+            let unheard = shown.unheard();
+            if unheard && !said {
+                tracing::warn!(
+                    topic = &*of,
+                    seconds = UNHEARD.as_secs(),
+                    "the control topic was not read for too long: all calls stop until it is read"
+                );
+            }
+            said = unheard;
             show(&shown, &playbooks, &metrics);
             std::thread::sleep(LOOK);
         }
@@ -204,15 +250,27 @@ pub fn watch(
     thread("controls", move || {
         while !stop.requested() {
             match orders(&mut *topic) {
-                Ok(orders) => controls.apply(orders),
+                Ok(orders) => {
+                    controls.apply(orders);
+                    if controls.heard() {
+                        tracing::info!(topic = &*name, "the control topic is read again");
+                    }
+                }
                 Err(LogError::Aborted(_)) => return,
                 Err(LogError::Fatal(error)) => {
-                    tracing::error!(error, "the control topic cannot be read: all calls stop");
-                    return controls.forget();
+                    controls.forget();
+                    tracing::error!(
+                        error,
+                        topic = &*name,
+                        "the control topic cannot be read: all calls stop, until a restart"
+                    );
+                    return;
                 }
             }
             std::thread::sleep(LOOK);
         }
+        // Until then it was heard, and a batch that is under way ends by that.
+        controls.write(|known| known.heard = None);
     })
 }
 

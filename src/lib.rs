@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod bundle;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod controls;
 pub mod desk;
@@ -27,6 +28,7 @@ pub mod resolve;
 pub mod runbooks;
 pub mod service;
 pub mod stage;
+mod sync;
 pub mod topics;
 pub mod train;
 pub mod triage;

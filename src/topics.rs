@@ -6,7 +6,7 @@ use crate::config::{Config, KafkaConfig, LogConfig};
 use crate::health::Stop;
 use crate::log::embedded::{Store, StoreError};
 use crate::log::kafka::KafkaSettings;
-use crate::log::kafka::tool::{self, Tail, ToolError};
+use crate::log::kafka::tool::{self, ToolError};
 use crate::log::{NewRecord, Record};
 use crate::service;
 
@@ -70,14 +70,13 @@ pub fn read(
     each: impl FnMut(Record) -> ControlFlow<()>,
 ) -> Result<(), TopicError> {
     let stop = Stop::new();
+    let follow = follow.then_some(&stop);
     match &config.log {
         LogConfig::Embedded(embedded) => {
-            let follow = follow.then_some(&stop);
             Store::open_existing(&embedded.dir)?.tail(topic, 0, follow, each)?;
         }
         LogConfig::Kafka(kafka) => {
-            let what = Tail { from_beginning: true, follow, max: None };
-            tool::tail(&settings(config, kafka), topic, what, &stop, each)?;
+            tool::tail(&settings(config, kafka), topic, follow, each)?;
         }
     }
     Ok(())

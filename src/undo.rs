@@ -23,6 +23,8 @@ pub enum Which {
     Playbook {
         id: String,
         from: Timestamp,
+        /// Now, where nobody says it.
+        #[serde(default = "Timestamp::now")]
         to: Timestamp,
     },
 }
@@ -46,6 +48,15 @@ pub enum Nothing {
     NoOutcome(Which, String),
     #[error("nothing of {0} is left to take back; {1}")]
     Settled(Which, String),
+}
+
+/// Why nothing was ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    #[error(transparent)]
+    Nothing(#[from] Nothing),
+    #[error(transparent)]
+    Topic(#[from] TopicError),
 }
 
 impl Which {
@@ -87,7 +98,7 @@ impl fmt::Display for Which {
 
 /// What the outcomes say about that.
 #[derive(Debug, Default)]
-pub struct Found {
+struct Found {
     /// By ticket, the order that takes back what still stands, as text, which is the smallest that a
     /// ticket can be kept in.
     orders: BTreeMap<String, String>,
@@ -100,7 +111,7 @@ impl Found {
     ///
     /// # Errors
     /// [`Nothing`], with why.
-    pub fn anything(&self, which: &Which, topic: &str) -> Result<(), Nothing> {
+    fn anything(&self, which: &Which, topic: &str) -> Result<(), Nothing> {
         if !self.orders.is_empty() {
             return Ok(());
         }
@@ -120,7 +131,7 @@ impl Found {
 ///
 /// # Errors
 /// [`TopicError`] if outcomes cannot be read.
-pub fn find(config: &Config, which: &Which, by: &str) -> Result<Found, TopicError> {
+fn find(config: &Config, which: &Which, by: &str) -> Result<Found, TopicError> {
     let mut found = Found::default();
     topics::read(config, &config.resolve.topics.outcomes, false, |record| {
         note(&mut found, which, by, &record);
@@ -133,7 +144,7 @@ pub fn find(config: &Config, which: &Which, by: &str) -> Result<Found, TopicErro
 ///
 /// # Errors
 /// [`TopicError`] if orders cannot be written.
-pub fn write(config: &Config, found: Found) -> Result<Vec<String>, TopicError> {
+fn write(config: &Config, found: Found) -> Result<Vec<String>, TopicError> {
     let tickets = found.orders.keys().cloned().collect();
     let records = found.orders.into_iter().map(|(ticket, order)| NewRecord {
         key: Some(ticket.into_bytes()),
@@ -144,12 +155,15 @@ pub fn write(config: &Config, found: Found) -> Result<Vec<String>, TopicError> {
     Ok(tickets)
 }
 
-/// Writes an order for each resolution that is to be taken back; the ids of their tickets.
+/// Writes an order for each resolution that is to be taken back; the ids of their tickets, of which
+/// there is at least one.
 ///
 /// # Errors
-/// [`TopicError`] if outcomes cannot be read or orders not be written.
-pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, TopicError> {
-    write(config, find(config, which, by)?)
+/// [`UndoError`] if there is nothing to take back, outcomes cannot be read or orders not be written.
+pub fn order(config: &Config, which: &Which, by: &str) -> Result<Vec<String>, UndoError> {
+    let found = find(config, which, by)?;
+    found.anything(which, &config.resolve.topics.outcomes)?;
+    Ok(write(config, found)?)
 }
 
 /// Takes in the next outcome: what it did still stands, or why nothing does.

@@ -26,7 +26,7 @@ use crate::controls::Controls;
 use crate::log::NewRecord;
 use crate::metrics::Metrics;
 use crate::resolve::control::{Order, Switch};
-use crate::undo::{self, Which};
+use crate::undo::{self, UndoError, Which};
 
 /// For those who call something else.
 const ORDERS: &str = "there is no such order; there are POST /kill, /resume, /playbooks/ID/off, \
@@ -178,22 +178,28 @@ impl Job {
     }
 
     fn carry_out(&self, name: &str, shared: &Shared) -> Came {
+        let failed = |why: String| Came::not("failed", StatusCode::SERVICE_UNAVAILABLE, why);
         let done = match self {
             Self::Switch(order) => write(&shared.config, order)
                 .map(|()| (json!({ "done": name }), String::from("the order is written")))
-                .map_err(|why| not_recorded(order, shared.controls.is_some(), &why)),
+                .map_err(|why| failed(not_recorded(order, shared.controls.is_some(), &why))),
             Self::Undo { which, by } => undo::order(&shared.config, which, by)
                 .map(|tickets| {
                     let what = format!("{} undo orders are written", tickets.len());
                     (json!({ "ordered": tickets }), what)
                 })
-                .map_err(|error| error.to_string()),
+                .map_err(|error| match error {
+                    UndoError::Nothing(why) => {
+                        Came::not("bad", StatusCode::NOT_FOUND, why.to_string())
+                    }
+                    UndoError::Topic(error) => failed(error.to_string()),
+                }),
         };
         match done {
             Ok((answer, what)) => {
                 Came { result: "done", status: StatusCode::OK, answer: answer.to_string(), what }
             }
-            Err(why) => Came::not("failed", StatusCode::SERVICE_UNAVAILABLE, why),
+            Err(came) => came,
         }
     }
 
@@ -329,4 +335,45 @@ pub fn write(config: &Config, order: &Order) -> Result<(), String> {
     };
     let topic = &config.resolve.topics.control;
     crate::topics::put(config, topic, [record]).map(|_| ()).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Labels;
+
+    #[test]
+    fn an_undo_that_finds_nothing_is_answered_with_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = format!("embedded.dir={}", folder.path().display());
+        let none: [(String, String); 0] = [];
+        let sets = [String::from("log.kind=embedded"), dir];
+        let config = Config::from_layers(None, none, &sets).unwrap();
+        let outcome = NewRecord { value: Some(b"{}".to_vec()), ..NewRecord::default() };
+        crate::topics::put(&config, &config.resolve.topics.outcomes, [outcome]).unwrap();
+        let shared = Shared {
+            config,
+            token_file: folder.path().join("token"),
+            playbooks: vec![String::from("p")],
+            controls: None,
+            metrics: Metrics::new(&Labels::default(), 1).unwrap(),
+            body_timeout: Duration::from_secs(1),
+        };
+        for (body, says) in [
+            (
+                r#"{"which":{"ticket":"T-1"}}"#,
+                "no outcome of ticket T-1 was found in tickets.outcomes",
+            ),
+            // Its end is now, as on the command line.
+            (
+                r#"{"which":{"playbook":{"id":"p","from":"1970-01-01T00:00:00Z"}}}"#,
+                "no outcome of playbook p from 1970-01-01T00:00:00Z to ",
+            ),
+        ] {
+            let job = Job::read(Call::Undo, body.as_bytes(), &shared.playbooks).unwrap();
+            let came = job.carry_out("undo", &shared);
+            assert_eq!((came.status, came.result), (StatusCode::NOT_FOUND, "bad"), "{body}");
+            assert!(came.answer.starts_with(says), "{says}: {}", came.answer);
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub mod token;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use self::report::Report;
 pub use self::report::{Phase, Thresholds};
 use crate::health::WorkerHealth;
 use crate::metrics::Metrics;
+use crate::sync;
 
 /// What a client may take, and when silence of a worker counts.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +69,7 @@ struct Shared {
 
 impl Shared {
     fn readiness(&self) -> Report {
-        let phase = *self.phase.read().unwrap_or_else(PoisonError::into_inner);
+        let phase = *sync::read(&self.phase);
         let report = Report::ready(&self.workers, self.thresholds, phase);
         self.metrics.ready.set(f64::from(u8::from(report.is_ok())));
         report
@@ -160,7 +161,7 @@ impl Admin {
 
     /// Tells `/readyz` where the process is.
     pub fn phase(&self, phase: Phase) {
-        *self.shared.phase.write().unwrap_or_else(PoisonError::into_inner) = phase;
+        *sync::write(&self.shared.phase) = phase;
     }
 }
 

@@ -22,7 +22,8 @@ pub enum Phase {
 pub struct Thresholds {
     /// A loop that has not turned for so long is stuck: the process should be restarted.
     pub stuck_after: Duration,
-    /// A worker that commits nothing for so long, though there is lag, is not ready.
+    /// A worker that commits nothing for so long, though there is lag, is not ready. The time that
+    /// its open batch may take does not count.
     pub no_progress_after: Duration,
 }
 
@@ -78,11 +79,10 @@ impl Report {
             if lag < 0 {
                 reasons.push(format!("worker {n}: does not know yet how much there is to do"));
             }
-            let since = worker.since_progress();
-            if lag > 0 && since >= thresholds.no_progress_after {
+            if lag > 0 && worker.stalled_for() >= thresholds.no_progress_after {
                 reasons.push(format!(
                     "worker {n}: {lag} messages waiting and none committed for {} s",
-                    since.as_secs()
+                    worker.since_progress().as_secs()
                 ));
             }
         }

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 use crate::log::memory::MemoryCluster;
 use crate::log::{AbortReason, NewRecord, Record};
@@ -158,7 +156,8 @@ fn the_gauges_follow_the_topic_without_any_batch() {
     put(playbook(false, 1));
     let topic = Box::new(cluster.follow("control"));
     let playbooks = vec![String::from("p")];
-    watch(Arc::clone(&controls), topic, playbooks, Arc::clone(&metrics), stop.clone()).unwrap();
+    let (told, until) = (Arc::clone(&metrics), stop.clone());
+    watch(Arc::clone(&controls), "control".into(), topic, playbooks, told, until).unwrap();
     wait("it was off at the start", || off() == 1);
     put(playbook(true, 2));
     wait("a person switched it on", || off() == 0);
@@ -169,7 +168,11 @@ fn the_gauges_follow_the_topic_without_any_batch() {
     assert_eq!(killed(), 0);
     put(everything(false, 5));
     wait("a person stopped everything", || killed() == 1);
+    put(everything(true, 6));
+    wait("a person let go again", || killed() == 0);
     stop.request(Duration::ZERO);
+    wait("nobody follows the topic", || controls.read(|known| known.heard.is_none()));
+    assert!(!controls.killed(), "the last batch ends by what was heard");
 }
 
 /// A topic whose brokers go away after the first reading.
@@ -200,7 +203,8 @@ fn the_gauges_show_what_is_stopped_here_while_the_brokers_are_away() {
     let killed = || metrics.resolve.kill_switch.get();
     let topic = Box::new(Away { read: false, stop: stop.clone() });
     let playbooks = vec![String::from("p")];
-    watch(Arc::clone(&controls), topic, playbooks, Arc::clone(&metrics), stop.clone()).unwrap();
+    let (told, until) = (Arc::clone(&metrics), stop.clone());
+    watch(Arc::clone(&controls), "control".into(), topic, playbooks, told, until).unwrap();
     controls.stop_here(&playbook(false, 1));
     wait("the playbook is off here", || off() == 1);
     std::fs::write(&file, "").unwrap();
@@ -209,5 +213,65 @@ fn the_gauges_show_what_is_stopped_here_while_the_brokers_are_away() {
     wait("the kill file is gone", || killed() == 0);
     controls.stop_here(&everything(false, 2));
     wait("everything is stopped here", || killed() == 1);
+    stop.request(Duration::ZERO);
+}
+
+/// As if the topic had not been read for longer than is borne.
+fn unheard(controls: &Controls) {
+    let long_ago = Instant::now().checked_sub(UNHEARD + Duration::from_secs(1));
+    controls.write(|known| known.heard = Some(long_ago.expect("a machine that runs for a while")));
+}
+
+#[test]
+fn all_calls_stop_while_the_topic_is_not_heard_and_go_on_when_it_is_again() {
+    let controls = running(None);
+    assert!(!controls.heard(), "nobody waited for it");
+    assert!(!controls.stopped("p"));
+    unheard(&controls);
+    assert!(controls.unheard() && controls.killed() && controls.stopped("p"));
+    assert!(!controls.off("p"), "no person did");
+    controls.apply([playbook(false, 1)]);
+    assert!(controls.heard(), "that was overdue");
+    assert!(!controls.heard() && !controls.unheard() && !controls.killed() && controls.off("p"));
+    unheard(&controls);
+    controls.forget();
+    assert!(controls.killed() && !controls.unheard(), "then nothing is waited for");
+}
+
+#[test]
+fn the_kill_gauge_shows_that_the_topic_is_not_heard() {
+    let (controls, stop) = (Controls::new(None), Stop::new());
+    let metrics = Metrics::new(&Labels::default(), 1).unwrap();
+    let topic = Box::new(Away { read: false, stop: stop.clone() });
+    let (told, until) = (Arc::clone(&metrics), stop.clone());
+    watch(Arc::clone(&controls), "control".into(), topic, Vec::new(), told, until).unwrap();
+    unheard(&controls);
+    wait("all calls stop", || metrics.resolve.kill_switch.get() == 1);
+    stop.request(Duration::ZERO);
+}
+
+/// A topic that was made anew after the first reading.
+struct Anew {
+    read: bool,
+}
+
+impl Follow for Anew {
+    fn catch_up(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), LogError> {
+        if std::mem::replace(&mut self.read, true) {
+            return Err(LogError::Fatal(String::from("it is shorter than it was")));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_topic_that_cannot_be_read_any_more_stops_all_calls_and_the_gauge_shows_it() {
+    let (controls, stop) = (Controls::new(None), Stop::new());
+    let metrics = Metrics::new(&Labels::default(), 1).unwrap();
+    let topic = Box::new(Anew { read: false });
+    let (told, until) = (Arc::clone(&metrics), stop.clone());
+    watch(Arc::clone(&controls), "control".into(), topic, Vec::new(), told, until).unwrap();
+    wait("all calls stop", || metrics.resolve.kill_switch.get() == 1);
+    assert!(controls.stopped("p"));
     stop.request(Duration::ZERO);
 }

@@ -7,7 +7,9 @@ mod follow;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::sync::lock;
 
 use super::{
     AbortReason, Batch, Limit, Log, LogError, NewRecord, NextOffset, Origin, Outgoing, Positions,
@@ -89,8 +91,7 @@ impl MemoryCluster {
     }
 
     fn lock(&self) -> MutexGuard<'_, Cluster> {
-        // A panic of another test thread is that thread's failure; this one's view is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// What happens in the coming commits, whoever makes them; `None` lets one pass.
@@ -301,7 +302,12 @@ impl Log for MemoryLog {
         Ok(batch)
     }
 
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+    fn commit(
+        &mut self,
+        _: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError> {
         let handle = self.cluster.clone();
         let mut cluster = handle.lock();
         self.check_alive(&cluster)?;
@@ -348,7 +354,7 @@ impl Log for MemoryLog {
             return Err(LogError::Aborted(reason));
         }
 
-        cluster.transactions[id].positions = batch.upto.clone();
+        cluster.transactions[id].positions = upto.clone();
         if fault == Some(Fault::CrashBeforeCommit) {
             return Err(self.crash());
         }

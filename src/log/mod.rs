@@ -139,32 +139,26 @@ impl fmt::Debug for Outgoing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     pub records: Vec<Record>,
+    /// The first position of each partition in the batch: where to rewind to.
+    pub from: Positions,
+    /// The positions after the records.
     pub upto: Positions,
 }
 
 impl Batch {
     /// The batch of `records`, which must be in offset order within each partition.
     pub fn of(records: Vec<Record>) -> Self {
-        let upto = records
-            .iter()
-            .map(|r| (r.origin.topic_partition(), NextOffset::after(r.origin.offset)))
-            .collect();
-        Self { records, upto }
+        let (mut from, mut upto) = (Positions::new(), Positions::new());
+        for Record { origin, .. } in &records {
+            let partition = origin.topic_partition();
+            from.entry(partition.clone()).or_insert(NextOffset::at(origin.offset));
+            upto.insert(partition, NextOffset::after(origin.offset));
+        }
+        Self { records, from, upto }
     }
 
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
-    }
-
-    /// The first position of each partition in the batch: where to rewind to.
-    pub fn starts(&self) -> Positions {
-        let mut starts = Positions::new();
-        for record in &self.records {
-            starts
-                .entry(record.origin.topic_partition())
-                .or_insert(NextOffset::at(record.origin.offset));
-        }
-        starts
     }
 }
 
@@ -250,7 +244,7 @@ pub trait Follow: Send {
     ///
     /// # Errors
     /// [`LogError::Aborted`] only when the service stops, [`LogError::Fatal`] when the process must
-    /// end: everything that may pass is waited for.
+    /// end, also because the topic is shorter than it was: everything that may pass is waited for.
     fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError>;
 }
 
@@ -262,14 +256,42 @@ pub trait Log {
     /// [`LogError::Fatal`] only: everything that may pass is retried inside.
     fn next(&mut self, limit: Limit) -> Result<Batch, LogError>;
 
-    /// Makes all of `outputs` and `batch.upto` visible, or none of it.
+    /// Makes all of `outputs` and the positions `upto` of a batch that begins at `from` visible, or
+    /// none of it. `upto` may be `from`: then the outputs come and no position moves.
     ///
     /// # Errors
-    /// [`LogError::Aborted`]: nothing happened and the log has rewound to the batch's start (or
-    /// to what the broker says is committed). [`LogError::Fatal`]: the process must end.
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError>;
+    /// [`LogError::Aborted`]: nothing happened and the log has rewound to `from` (or to what the
+    /// broker says is committed). Where no position moves, none can tell how a commit of unknown
+    /// outcome ended: it counts as aborted, so such outputs must bear being there already.
+    /// [`LogError::Fatal`]: the process must end.
+    fn commit(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError>;
 
     /// Leaves cleanly: no batch may be open. Must return within a few seconds; if a library hangs, the
     /// process ends with `exit_code`.
     fn close(self: Box<Self>, exit_code: i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_knows_where_each_partition_begins_and_goes_on() {
+        let record = |(partition, offset)| {
+            let origin = Origin { topic: "t".into(), partition, offset };
+            Record { origin, key: None, value: None, headers: Vec::new(), timestamp_ms: None }
+        };
+        let batch = Batch::of([(0, 5), (1, 2), (0, 9)].map(record).to_vec());
+        let offsets = |positions: &Positions| {
+            positions.iter().map(|(tp, at)| (tp.partition, at.get())).collect::<Vec<_>>()
+        };
+        assert_eq!(offsets(&batch.from), [(0, 5), (1, 2)]);
+        assert_eq!(offsets(&batch.upto), [(0, 10), (1, 3)]);
+        assert_eq!(Batch::of(Vec::new()), Batch::default());
+    }
 }

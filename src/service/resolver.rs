@@ -8,7 +8,7 @@ use crate::config::{Config, LogConfig};
 use crate::controls::{Controls, watch};
 use crate::health::{Stop, WorkerHealth};
 use crate::log::embedded::EmbeddedFollow;
-use crate::log::kafka::KafkaFollow;
+use crate::log::kafka::{KafkaFollow, Keeps, RetentionError, check_retention};
 use crate::log::{Follow, Limit, LogError};
 use crate::metrics::Metrics;
 use crate::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
@@ -77,16 +77,19 @@ pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
     let caller = Caller::new(config.calls.clone(), observer)
         .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
     let log = this.open_log(ends(&this))?;
+    check_kept(&this.config, &runtime)?;
     let switches = follow(&this.config, &topics.control, &WorkerHealth::new(), &this.stop)?;
     let ids = playbooks.library.iter().map(|playbook| playbook.id.clone()).collect();
     let metrics = Arc::clone(&this.metrics);
-    watch(Arc::clone(&controls), switches, ids, metrics, this.stop.clone())?;
+    let control = Arc::clone(&topics.control);
+    watch(Arc::clone(&controls), control, switches, ids, metrics, this.stop.clone())?;
     let route = this.config.route.clone();
     let settings = ResolveSettings {
         limits: config.limits,
         priorities: this.config.policy.matrix.priorities.clone(),
         feedback: Arc::clone(&topics.feedback),
         default_queue: Arc::clone(&this.config.policy.default_queue),
+        max_output_bytes: route.max_output_bytes,
         writer: Writer {
             outcomes: Arc::clone(&topics.outcomes),
             ledger: Arc::clone(&topics.ledger),
@@ -109,6 +112,34 @@ pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
     // Before the first ticket, which may be hours away: which playbooks are off shows from now on.
     stage.catch_up()?;
     this.drive(log, stage, Limit { records: config.batch, ..this.config.batch })
+}
+
+/// Whether Kafka keeps what the stage has to remember. Without its state the stage would forget what it
+/// did and what people stopped; without old outcomes only `undo` finds less.
+fn check_kept(config: &Config, runtime: &tokio::runtime::Runtime) -> Result<(), LogError> {
+    let LogConfig::Kafka(kafka) = &config.log else { return Ok(()) };
+    let settings = kafka_settings(kafka, 0);
+    let topics = &config.resolve.topics;
+    let outcomes = Keeps::All { ms: config.resolve.limits.remember_ms };
+    for (topic, keeps) in [
+        (&topics.control, Keeps::Latest),
+        (&topics.ledger, Keeps::Latest),
+        (&topics.outcomes, outcomes),
+    ] {
+        match check_retention(&settings, runtime, topic, keeps) {
+            Ok(()) => {}
+            Err(error @ RetentionError::Forgets { .. }) if keeps == Keeps::Latest => {
+                return Err(LogError::Fatal(error.to_string()));
+            }
+            Err(error @ RetentionError::Forgets { .. }) => {
+                tracing::warn!("{error}; until then `triaged undo` cannot find all that was done");
+            }
+            Err(error @ RetentionError::Unknown { .. }) => {
+                tracing::warn!("{error}; whether it keeps what is needed was not checked");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Actions and feedback in; outcomes, lines of the ledger, and tickets for every queue that one can
@@ -154,7 +185,7 @@ pub fn follow(
     })
 }
 
-/// What the caller tells, as metrics.
+/// What the caller tells, as metrics; and in the log, when a host is left alone.
 struct Heard(Arc<Metrics>);
 
 impl Observer for Heard {
@@ -171,11 +202,21 @@ impl Observer for Heard {
         self.0.resolve.retries.inc();
     }
 
-    fn breaker(&self, host: &str, state: BreakerState) {
+    fn breaker(&self, host: &str, state: BreakerState, outcome: Option<&'static str>) {
         let value = match state {
-            BreakerState::Closed => 0,
-            BreakerState::HalfOpen => 1,
-            BreakerState::Open => 2,
+            BreakerState::Closed => {
+                tracing::info!(host, "the runbooks' host answers again: it is called again");
+                0
+            }
+            BreakerState::HalfOpen => {
+                tracing::debug!(host, "one request finds out whether the runbooks' host is back");
+                1
+            }
+            BreakerState::Open => {
+                let last = outcome.unwrap_or_default();
+                tracing::warn!(host, last, "the runbooks' host fails: no calls for a while");
+                2
+            }
         };
         self.0.resolve.breaker.with_label_values(&[host]).set(value);
     }
@@ -184,6 +225,35 @@ impl Observer for Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Labels;
+
+    #[test]
+    fn a_host_that_is_left_alone_and_comes_back_leaves_a_line_each() {
+        let lines = tempfile::NamedTempFile::new().expect("a file");
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(std::sync::Mutex::new(lines.reopen().expect("the file")))
+            .finish();
+        let metrics = Metrics::new(&Labels::default(), 1).expect("metrics");
+        let heard = Heard(Arc::clone(&metrics));
+        let shown = |state, outcome| {
+            heard.breaker("desk.test:443", state, outcome);
+            metrics.resolve.breaker.with_label_values(&["desk.test:443"]).get()
+        };
+        // The only test that comes to these lines: one without a subscriber could switch them off.
+        tracing::subscriber::with_default(subscriber, || {
+            assert_eq!(shown(BreakerState::Open, Some("timeout")), 2);
+            assert_eq!(shown(BreakerState::HalfOpen, None), 1);
+            assert_eq!(shown(BreakerState::Closed, Some("ok")), 0);
+        });
+        let said = std::fs::read_to_string(lines.path()).expect("the file");
+        let [open, closed] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+        for says in ["WARN", "no calls for a while", "desk.test:443", "timeout"] {
+            assert!(open.contains(says), "{says}: {open}");
+        }
+        assert!(closed.contains("INFO") && closed.contains("answers again"), "{closed}");
+    }
 
     #[test]
     fn security_categories_that_fit_nothing_matter_only_if_somebody_chose_them() {
@@ -196,5 +266,19 @@ mod tests {
         assert!(!is_fatal(&unknown, &load(&["kafka.name=x"])));
         let chosen = "resolve.security_categories=Security/*,Audit/*";
         assert!(is_fatal(&unknown, &load(&["kafka.name=x", chosen])));
+    }
+
+    #[test]
+    fn what_the_caller_hears_is_counted() {
+        let metrics = Metrics::new(&Labels::default(), 1).expect("metrics");
+        let heard = Heard(Arc::clone(&metrics));
+        heard.called("h:1", "ok", 0.2);
+        heard.refused("h:1", "stopped");
+        heard.retried("h:1");
+        let m = &metrics.resolve;
+        assert_eq!(m.calls.with_label_values(&["h:1", "ok"]).get(), 1);
+        assert_eq!(m.calls.with_label_values(&["h:1", "stopped"]).get(), 1);
+        assert_eq!(m.call_seconds.with_label_values(&["h:1"]).get_sample_count(), 1);
+        assert_eq!(m.retries.get(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use super::Stage;
-use super::patience::{Patience, Sentence};
+use super::abort_memory::{AbortMemory, Sentence};
 use crate::health::{Stop, WorkerHealth};
 use crate::log::{AbortReason, Batch, Limit, Log, LogError, Outgoing};
 use crate::metrics::{Metrics, unix_seconds};
@@ -36,7 +36,7 @@ pub fn drive(
 /// The loop's state between turns; [`drive`] is what runs it in a process.
 pub struct Driver<'a> {
     limits: Limit,
-    patience: Patience,
+    memory: AbortMemory,
     metrics: &'a Metrics,
     health: &'a WorkerHealth,
     worker: String,
@@ -53,9 +53,9 @@ impl<'a> Driver<'a> {
         health: &'a WorkerHealth,
         worker: usize,
     ) -> Self {
-        let patience = Patience::new(limits.records);
+        let memory = AbortMemory::new(limits.records);
         let worker = worker.to_string();
-        Self { limits, patience, metrics, health, worker, waiting_since: None }
+        Self { limits, memory, metrics, health, worker, waiting_since: None }
     }
 
     /// One turn of the loop: one batch, or none. Returns how long to wait before the next turn
@@ -69,14 +69,8 @@ impl<'a> Driver<'a> {
         stage: &mut dyn Stage,
     ) -> Result<Option<Duration>, LogError> {
         self.health.turned();
-        let limit = Limit { records: self.patience.records(), ..self.limits };
-        let batch = match log.next(limit) {
-            Ok(batch) => batch,
-            Err(LogError::Aborted(reason)) => {
-                return self.aborted(reason, &Batch::default()).map(Some);
-            }
-            Err(fatal) => return Err(fatal),
-        };
+        let limit = Limit { records: self.memory.records(), ..self.limits };
+        let batch = log.next(limit)?;
         self.polled(&batch);
         if batch.is_empty() {
             return Ok(None);
@@ -94,7 +88,7 @@ impl<'a> Driver<'a> {
 
         self.health.turned();
         let start = Instant::now();
-        match log.commit(&batch, outputs) {
+        match log.commit(&batch.from, &batch.upto, outputs) {
             Ok(()) => {
                 self.metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
                 self.committed(&batch);
@@ -110,14 +104,14 @@ impl<'a> Driver<'a> {
     fn outputs(&self, stage: &mut dyn Stage, batch: &Batch) -> Vec<Outgoing> {
         let mut outputs = stage.run(batch);
         for record in &batch.records {
-            let dead = match self.patience.sentence(&record.origin) {
+            let dead = match self.memory.sentence(&record.origin) {
                 None => continue,
                 Some(Sentence::DeadLetter) => stage.refuse(record),
                 Some(Sentence::Reference) => stage.refuse_by_reference(record),
             };
             tracing::warn!(origin = %record.origin, "record refused by the log, writing a dead letter");
             let place = outputs.iter().position(|o| o.cause == record.origin);
-            outputs.retain(|o| o.cause != record.origin);
+            outputs.retain(|o| o.cause != record.origin || stage.stays(o));
             outputs.insert(place.unwrap_or(outputs.len()), dead);
         }
         outputs
@@ -145,7 +139,7 @@ impl<'a> Driver<'a> {
     }
 
     fn committed(&mut self, batch: &Batch) {
-        self.patience.committed(batch);
+        self.memory.committed(batch);
         self.health.progressed();
         self.metrics.transactions.with_label_values(&["committed"]).inc();
         self.metrics.batch_records.observe(batch.records.len() as f64);
@@ -162,11 +156,11 @@ impl<'a> Driver<'a> {
     fn aborted(&mut self, reason: AbortReason, batch: &Batch) -> Result<Duration, LogError> {
         self.metrics.transactions.with_label_values(&["aborted"]).inc();
         self.metrics.aborts.with_label_values(&[reason.as_str()]).inc();
-        let pause = self.patience.aborted(reason, batch).map_err(LogError::Fatal)?;
+        let pause = self.memory.aborted(reason, batch).map_err(LogError::Fatal)?;
         tracing::info!(
             reason = reason.as_str(),
             records = batch.records.len(),
-            next_batch = self.patience.records(),
+            next_batch = self.memory.records(),
             pause_ms = pause.as_millis(),
             "batch aborted, it will be read again"
         );
@@ -181,8 +175,7 @@ fn prepare(log: &mut dyn Log, stage: &mut dyn Stage, batch: &Batch) -> Result<()
     if before.is_empty() {
         return Ok(());
     }
-    let standing = Batch { records: batch.records.clone(), upto: batch.starts() };
-    log.commit(&standing, before)
+    log.commit(&batch.from, &batch.from, before)
 }
 
 /// Between half of `pause` and all of it, so that workers do not march in step.

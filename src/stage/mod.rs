@@ -1,12 +1,13 @@
 //! A stage is a function from a batch of records to a list of records. One loop ([`drive`])
 //! drives any stage: take a batch, run the stage, commit outputs and positions together, repeat.
 
+pub mod abort_memory;
 pub mod drive;
 pub mod event;
-pub mod patience;
 pub mod resolve;
 pub mod route;
 pub mod runbook;
+pub mod size;
 
 use crate::log::{Batch, LogError, Outgoing, Record};
 
@@ -27,12 +28,19 @@ pub trait Stage {
     fn run(&mut self, batch: &Batch) -> Vec<Outgoing>;
 
     /// The dead letter of a record whose outputs the log refuses for what they are. Called after
-    /// [`Stage::run`] saw the record; it replaces all of the record's outputs.
+    /// [`Stage::run`] saw the record; it replaces all of the record's outputs but those that
+    /// [stay](Stage::stays).
     fn refuse(&mut self, record: &Record) -> Outgoing;
 
     /// The same dead letter without the record's value, for a log that refuses even
     /// [`Stage::refuse`]: the headers that name the origin are the reference to it.
     fn refuse_by_reference(&mut self, record: &Record) -> Outgoing;
+
+    /// Whether an output is written even where [`Stage::refuse`] replaces what else its record led
+    /// to. None is, for most stages.
+    fn stays(&self, _output: &Outgoing) -> bool {
+        false
+    }
 
     /// The last batch given to [`Stage::run`] was committed: count it.
     fn committed(&mut self, batch: &Batch);

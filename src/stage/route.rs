@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::IntCounter;
 
 use super::Stage;
 use super::event::{self, Keep, Mode};
+use super::size;
+use crate::clock::now_ms;
 use crate::desk;
 use crate::log::{Batch, Origin, Outgoing, Record};
 use crate::metrics::Metrics;
+use crate::playbook::Library;
 use crate::resolve::guard::Guard;
 use crate::triage::Triage;
-use crate::triage::decision::{Doubt, Outcome};
+use crate::triage::decision::{Decision, Doubt, KnownRequest, Outcome};
 use crate::triage::model::Scratch;
+use crate::triage::playbooks::{HandsOff, Playbooks};
 use crate::triage::text::redact::MaskKind;
-use crate::triage::ticket::Malformed;
+use crate::triage::ticket::{Malformed, Ticket};
 
 /// Where outputs go and in which form.
 #[derive(Clone, Debug)]
@@ -34,7 +37,8 @@ pub struct RouteSettings {
     pub source: String,
     /// Largest input value, in bytes; a larger one is a dead letter.
     pub max_input_bytes: usize,
-    /// Largest output value, in bytes: what the log's topics take.
+    /// Largest output, in bytes, with its key, its headers and what the log adds: what the log's
+    /// topics take.
     pub max_output_bytes: usize,
 }
 
@@ -59,6 +63,19 @@ impl RouteSettings {
         topics.extend(self.actions.clone());
         topics
     }
+
+    /// The event for a decision, in the topic that it goes to.
+    fn event(&self, record: &Record, ticket: &Ticket<'_>, decision: &Decision<'_>) -> Outgoing {
+        let (topic, mode) = match (decision.outcome, &self.actions) {
+            (Outcome::Review, _) => (Arc::clone(&self.review), self.mode),
+            // The resolve stage reads one form only.
+            (Outcome::Resolve, Some(actions)) => (Arc::clone(actions), Mode::Binary),
+            (Outcome::Routed | Outcome::Resolve, _) => {
+                (self.routed_topic(decision.queue), self.mode)
+            }
+        };
+        event::decided(record, ticket, decision, topic, mode, &self.source)
+    }
 }
 
 /// What to count once the batch is committed: an aborted batch comes again and must not count
@@ -78,6 +95,8 @@ enum Note {
 /// The route stage.
 pub struct Route {
     triage: Arc<Triage>,
+    /// The same without playbooks: for tickets that are too large for them.
+    unaided: Triage,
     settings: RouteSettings,
     metrics: Arc<Metrics>,
     scratch: Scratch,
@@ -86,7 +105,13 @@ pub struct Route {
 
 impl Route {
     pub fn new(triage: Arc<Triage>, settings: RouteSettings, metrics: Arc<Metrics>) -> Self {
-        Self { triage, settings, metrics, scratch: Scratch::default(), notes: Vec::new() }
+        let unaided = Triage::clone(&triage).with_playbooks(Playbooks {
+            library: Arc::new(Library::default()),
+            requests: None,
+            hands_off: HandsOff::default(),
+        });
+        let scratch = Scratch::default();
+        Self { triage, unaided, settings, metrics, scratch, notes: Vec::new() }
     }
 
     fn answer(&mut self, record: &Record) -> Result<Outgoing, Malformed> {
@@ -95,23 +120,20 @@ impl Route {
             headers: &record.headers,
             max_bytes: self.settings.max_input_bytes,
         })?;
-        let decision = self.triage.decide(&mut self.scratch, &ticket);
-        // The resolve stage reads one form only.
-        let mut mode = self.settings.mode;
-        let topic = match (decision.outcome, &self.settings.actions) {
-            (Outcome::Review, _) => Arc::clone(&self.settings.review),
-            (Outcome::Resolve, Some(actions)) => {
-                mode = Mode::Binary;
-                Arc::clone(actions)
-            }
-            (Outcome::Routed | Outcome::Resolve, _) => self.settings.routed_topic(decision.queue),
-        };
-        let output = event::decided(record, &ticket, &decision, topic, mode, &self.settings.source);
-        let bytes = output.value.as_ref().map_or(0, Vec::len);
-        if bytes > self.settings.max_output_bytes {
-            let limit = self.settings.max_output_bytes;
-            return Err(Malformed::OutputTooLarge { bytes, limit });
+        let limit = self.settings.max_output_bytes;
+        let mut decision = self.triage.decide(&mut self.scratch, &ticket);
+        let mut output = self.settings.event(record, &ticket, &decision);
+        if decision.outcome == Outcome::Resolve && !size::leaves_room(&output, limit) {
+            let known_request = decision.known_request.map(|known| KnownRequest {
+                held_by: Some(Guard::NotRecorded),
+                detail: Some(size::NO_ROOM.to_owned()),
+                ..known
+            });
+            let unaided = self.unaided.decide(&mut self.scratch, &ticket);
+            decision = Decision { known_request, ..unaided };
+            output = self.settings.event(record, &ticket, &decision);
         }
+        size::check(&output, limit)?;
         let note = Note::Decided {
             decisions: self
                 .metrics
@@ -219,9 +241,4 @@ impl Unreadable {
 /// The kinds of masked data, for the metric's closed label set.
 pub fn mask_kinds() -> Vec<&'static str> {
     MaskKind::ALL.iter().map(|k| k.as_str()).collect()
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -2,9 +2,11 @@
 //! compared as they are set cannot tell two processes apart that both commit where a batch begins.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::store::FILE_MODE;
 
 /// A group's lock. The system frees it when its process ends, however it ends.
 pub(super) struct GroupLock {
@@ -17,7 +19,8 @@ impl GroupLock {
     /// Makes the group's file in `dir` if there is none; does not lock it yet.
     pub(super) fn open(dir: &Path, group: &str) -> Result<Self, StoreError> {
         let path = dir.join(file_name(group));
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let opened =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
         match opened {
             Ok(file) => Ok(Self { path, file, ours: false }),
             Err(error) => Err(StoreError::Open { path, why: error.to_string() }),

@@ -27,14 +27,18 @@ pub use self::retention::Retention;
 use self::store::longer;
 pub use self::store::{FILE, Store};
 use super::{
-    AbortReason, Batch, Limit, Log, LogError, NewRecord, Outgoing, Record, TopicPartition,
+    AbortReason, Batch, Limit, Log, LogError, NewRecord, Outgoing, Positions, Record,
+    TopicPartition,
 };
+use crate::clock::now_ms;
 use crate::health::{Stop, WorkerHealth};
 use crate::metrics::Metrics;
 
 /// How often old records are looked for, and how many go at once so that nobody waits long.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 const RETENTION_CHUNK: usize = 5_000;
+/// Not before: after a long standstill, every worker of the process has its group's lock by then.
+const RETENTION_FIRST: Duration = Duration::from_secs(60);
 /// How often one that stands by looks whether the group's lock is free.
 const STAND_BY: Duration = Duration::from_millis(50);
 
@@ -111,7 +115,7 @@ impl EmbeddedLog {
             first: 0,
             idle: Duration::ZERO,
             retention: settings.retention,
-            retain_at: Instant::now(),
+            retain_at: Instant::now() + RETENTION_FIRST,
             metrics,
             health,
             worker: worker.to_string(),
@@ -260,7 +264,7 @@ impl EmbeddedLog {
                 self.first = (self.first + 1) % self.inputs.len();
                 let batch = Batch::of(records);
                 for input in &mut self.inputs {
-                    input.at = upto(&batch, &input.topic).unwrap_or(input.at);
+                    input.at = position_of(&input.topic, &batch.upto).unwrap_or(input.at);
                 }
                 return Ok(batch);
             }
@@ -287,17 +291,21 @@ impl EmbeddedLog {
 
     /// One transaction: the outputs, and the positions if they are still where we took them
     /// from. `false`, and nothing written, if they are not.
-    fn write(&self, batch: &Batch, outputs: &[(Arc<str>, NewRecord)]) -> Result<bool, StoreError> {
+    fn write(
+        &self,
+        upto: &Positions,
+        outputs: &[(Arc<str>, NewRecord)],
+    ) -> Result<bool, StoreError> {
         self.store.sql(|c| {
             let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
             for input in &self.inputs {
-                let Some(next) = upto(batch, &input.topic) else { continue };
+                let Some(next) = position_of(&input.topic, upto) else { continue };
                 let moved = transaction
                     .prepare_cached(
-                        "UPDATE positions SET next = ?4 \
+                        "UPDATE positions SET next = ?4, committed_ms = ?5 \
                          WHERE consumer_group = ?1 AND topic = ?2 AND next = ?3",
                     )?
-                    .execute((&self.group, input.id, input.committed, next))?;
+                    .execute((&self.group, input.id, input.committed, next, now_ms()))?;
                 if moved == 0 {
                     return Ok(false);
                 }
@@ -324,16 +332,21 @@ impl Log for EmbeddedLog {
         }
     }
 
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+    fn commit(
+        &mut self,
+        _: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError> {
         if !self.holds {
             return Err(LogError::Aborted(AbortReason::Rebalance));
         }
         let outputs: Vec<_> =
             outputs.into_iter().map(|o| (Arc::clone(&o.topic), o.into_parts().0)).collect();
-        let reason = match self.patiently(|| self.write(batch, &outputs)) {
+        let reason = match self.patiently(|| self.write(upto, &outputs)) {
             Ok(Some(true)) => {
                 for input in &mut self.inputs {
-                    input.committed = upto(batch, &input.topic).unwrap_or(input.committed);
+                    input.committed = position_of(&input.topic, upto).unwrap_or(input.committed);
                 }
                 return Ok(());
             }
@@ -358,9 +371,9 @@ fn fatal(error: StoreError) -> LogError {
     LogError::Fatal(error.to_string())
 }
 
-fn upto(batch: &Batch, topic: &Arc<str>) -> Option<i64> {
+fn position_of(topic: &Arc<str>, positions: &Positions) -> Option<i64> {
     let tp = TopicPartition { topic: Arc::clone(topic), partition: 0 };
-    batch.upto.get(&tp).map(|next| next.get())
+    positions.get(&tp).map(|next| next.get())
 }
 
 /// The group's position in a topic; a new group starts at the topic's earliest record.
@@ -376,10 +389,10 @@ fn position(connection: &Connection, group: &str, topic: i64) -> rusqlite::Resul
     }
     connection
         .prepare_cached(
-            "INSERT INTO positions (consumer_group, topic, next)
-             SELECT ?1, id, coalesce((SELECT min(offset) FROM records WHERE topic = id), next)
+            "INSERT INTO positions (consumer_group, topic, next, committed_ms)
+             SELECT ?1, id, coalesce((SELECT min(offset) FROM records WHERE topic = id), next), ?3
              FROM topics WHERE id = ?2 ON CONFLICT DO NOTHING",
         )?
-        .execute((group, topic))?;
+        .execute((group, topic, now_ms()))?;
     find()?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use crate::clock::now_ms;
 use crate::log::{NewRecord, Origin, Record};
 
 /// Writes records within a transaction; [`Appender::finish`] writes the topics' new ends.
@@ -141,40 +141,7 @@ fn read_headers(c: &Connection, id: i64, records: &mut [Record]) -> rusqlite::Re
     Ok(())
 }
 
-/// Removes from the front of a topic only, so that offsets never get holes.
-pub(super) fn remove_oldest(
-    connection: &Connection,
-    id: i64,
-    before: i64,
-    most: usize,
-) -> rusqlite::Result<usize> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let keep_from: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(
-                 coalesce((SELECT offset FROM records WHERE topic = ?1 AND stored_ms >= ?2
-                           ORDER BY offset LIMIT 1), next),
-                 coalesce((SELECT min(next) FROM positions WHERE topic = ?1), next),
-                 (SELECT min(offset) FROM records WHERE topic = ?1) + ?3)
-             FROM topics WHERE id = ?1",
-        )?
-        .query_row([id, before, most], |row| row.get(0))?;
-    let Some(keep_from) = keep_from else { return Ok(0) };
-    connection
-        .prepare_cached("DELETE FROM headers WHERE topic = ?1 AND offset < ?2")?
-        .execute([id, keep_from])?;
-    connection
-        .prepare_cached("DELETE FROM records WHERE topic = ?1 AND offset < ?2")?
-        .execute([id, keep_from])
-}
-
 /// What a record counts towards a limit of bytes.
 pub(super) fn weight(record: &Record) -> usize {
     record.key.as_ref().map_or(0, Vec::len) + record.value.as_ref().map_or(0, Vec::len)
-}
-
-/// Now, as the log stamps it.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

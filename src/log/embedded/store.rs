@@ -2,16 +2,18 @@
 //! tables. Several processes may have it open at once.
 
 use std::collections::BTreeMap;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::Retention;
 use super::error::StoreError;
-use super::records::{self, Appender, now_ms, remove_oldest, topic_row};
+use super::records::{self, Appender, topic_row};
 use crate::health::Stop;
 use crate::log::{NewRecord, Record};
 
@@ -20,11 +22,14 @@ pub const FILE: &str = "triaged.db";
 
 /// Marks the file as a log of triaged: "trig" in ASCII.
 const APPLICATION_ID: i64 = 0x7472_6967;
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+
+/// What makes each format of the one before it, from an empty file on.
+const STEPS: [&str; FORMAT as usize] = [TABLES, COMMITTED];
 
 /// `stored_ms` is the log's own clock, for retention: a record's timestamp is its producer's.
 /// The next offset of a topic is kept, as retention may have removed the last record.
-const SCHEMA: &str = "
+const TABLES: &str = "
 CREATE TABLE topics (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -55,6 +60,17 @@ CREATE TABLE positions (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// When each group last committed, for retention: nobody waits for ever for one that is gone.
+/// Groups of a file that is older than the column count from its upgrade on.
+const COMMITTED: &str = "
+ALTER TABLE positions ADD COLUMN committed_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE positions SET committed_ms = unixepoch() * 1000;
+";
+
+/// Tickets are personal data: what we make is for this user alone, whatever the umask lets through.
+const DIR_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
+
 /// How long SQLite itself waits for a lock; longer waits are loops that look around meanwhile.
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a command waits for a lock before it gives up.
@@ -66,18 +82,24 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// An open log file.
 pub struct Store {
     pub(super) connection: Connection,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl Store {
-    /// Opens the log in `dir`, and makes directory and file if there are none.
+    /// Opens the log in `dir`. Makes directory and file if there are none, for this user alone.
     ///
     /// # Errors
     /// When the file cannot be opened, is not ours, or is damaged.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        std::fs::create_dir_all(dir)
-            .map_err(|e| StoreError::Open { path: path.clone(), why: e.to_string() })?;
+        let failed = |e: io::Error| StoreError::Open { path: path.clone(), why: e.to_string() };
+        DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(failed)?;
+        // SQLite fills the empty file, and gives those beside it the same mode.
+        match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => warn_if_open(dir, &path),
+            Err(error) => return Err(failed(error)),
+        }
         Self::open_file(path)
     }
 
@@ -121,8 +143,11 @@ impl Store {
             }
             let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
             // Another process may have made the tables since.
-            if pragma(&transaction, "user_version")? == 0 {
-                transaction.execute_batch(SCHEMA)?;
+            let made = pragma(&transaction, "user_version")?;
+            if made < FORMAT {
+                for step in STEPS.iter().skip(usize::try_from(made).unwrap_or(0)) {
+                    transaction.execute_batch(step)?;
+                }
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
                 transaction.pragma_update(None, "user_version", FORMAT)?;
             }
@@ -270,31 +295,25 @@ impl Store {
         Ok(StoreError::UnknownTopic { topic: topic.to_owned(), known: known.join(", ") })
     }
 
-    /// Removes up to `most` of the oldest records that `retention` lets go and that every group
-    /// that reads their topic has passed. Returns how many it removed.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn retain(&self, retention: &Retention, most: usize) -> Result<usize, StoreError> {
-        let now = now_ms();
-        let mut room = most;
-        for (id, name) in self.sql(records::topics)? {
-            let Some(age) = retention.age_of(&name) else { continue };
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            let before = now.saturating_sub(age);
-            room -= self.sql(|c| {
-                let transaction = Transaction::new_unchecked(c, TransactionBehavior::Immediate)?;
-                let removed = remove_oldest(&transaction, id, before, room)?;
-                transaction.commit()?;
-                Ok(removed)
-            })?;
-        }
-        Ok(most - room)
-    }
-
     /// A number that changes when another connection commits something.
     pub(super) fn version(&self) -> Result<i64, StoreError> {
         self.sql(|c| c.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))
+    }
+}
+
+/// Says once that a log which was there already is open to every user; it may be meant to be.
+fn warn_if_open(dir: &Path, file: &Path) {
+    static ONCE: Once = Once::new();
+    let lets = |path: &Path, others: u32| {
+        path.metadata().is_ok_and(|found| found.permissions().mode() & others != 0)
+    };
+    if lets(dir, 0o001) && lets(file, 0o004) {
+        ONCE.call_once(|| {
+            tracing::warn!(
+                path = %file.display(),
+                "every user of this machine may read the log; `chmod 700` its directory"
+            );
+        });
     }
 }
 

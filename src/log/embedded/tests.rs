@@ -66,7 +66,7 @@ fn a_batch_is_taken_committed_and_not_seen_again() {
     assert_eq!(texts(&batch.records), ["a", "b", "c"]);
     assert_eq!(log.health.lag_messages(), 3, "what is not committed is lag");
     assert!(log.next(LIMIT).unwrap().is_empty(), "a batch is handed out once");
-    log.commit(&batch, copies(&batch)).unwrap();
+    log.commit(&batch.from, &batch.upto, copies(&batch)).unwrap();
     assert_eq!(texts(&all(&store, "out")), ["a", "b", "c"]);
     assert!(log.next(LIMIT).unwrap().is_empty());
     assert_eq!(log.health.lag_messages(), 0);
@@ -102,12 +102,12 @@ fn of_two_processes_of_one_group_one_stands_by_until_the_other_ends() {
     assert!(start.elapsed() >= linger);
 
     let one = first.next(Limit { records: 1, ..LIMIT }).unwrap();
-    first.commit(&one, copies(&one)).unwrap();
+    first.commit(&one.from, &one.upto, copies(&one)).unwrap();
     drop(first);
     let rest = second.next(LIMIT).unwrap();
     assert_eq!(texts(&rest.records), ["b"]);
     assert_eq!(held(&second), 1);
-    second.commit(&rest, copies(&rest)).unwrap();
+    second.commit(&rest.from, &rest.upto, copies(&rest)).unwrap();
     assert_eq!(texts(&all(&store, "out")), ["a", "b"]);
 }
 
@@ -120,18 +120,17 @@ fn only_one_process_commits_where_a_batch_begins() {
     let mut first = open(dir.path(), "g", &["in"]);
     let mut second = open(dir.path(), "g", &["in"]);
     let batch = first.next(LIMIT).unwrap();
-    let standing = Batch { records: batch.records.clone(), upto: batch.starts() };
-    first.commit(&standing, copies(&standing)).unwrap();
+    first.commit(&batch.from, &batch.from, copies(&batch)).unwrap();
     assert!(matches!(
-        second.commit(&standing, copies(&standing)),
+        second.commit(&batch.from, &batch.from, copies(&batch)),
         Err(LogError::Aborted(AbortReason::Rebalance))
     ));
     assert_eq!(all(&store, "out").len(), 2);
 
     drop(first);
     assert_eq!(second.next(LIMIT).unwrap(), batch);
-    second.commit(&standing, copies(&standing)).unwrap();
-    second.commit(&batch, Vec::new()).unwrap();
+    second.commit(&batch.from, &batch.from, copies(&batch)).unwrap();
+    second.commit(&batch.from, &batch.upto, Vec::new()).unwrap();
     assert_eq!(all(&store, "out").len(), 4);
     assert!(second.next(LIMIT).unwrap().is_empty());
 }
@@ -145,7 +144,7 @@ fn positions_that_somebody_else_moved_abort_a_batch() {
     let both = log.next(LIMIT).unwrap();
     store.connection.execute_batch("UPDATE positions SET next = 1").unwrap();
     assert!(matches!(
-        log.commit(&both, copies(&both)),
+        log.commit(&both.from, &both.upto, copies(&both)),
         Err(LogError::Aborted(AbortReason::Rebalance))
     ));
     assert!(all(&store, "out").is_empty());
@@ -200,7 +199,7 @@ fn a_locked_file_is_waited_for() {
     let batch = log.next(LIMIT).unwrap();
     store.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
-        let commit = scope.spawn(|| log.commit(&batch, copies(&batch)));
+        let commit = scope.spawn(|| log.commit(&batch.from, &batch.upto, copies(&batch)));
         std::thread::sleep(Duration::from_millis(1500));
         store.connection.execute_batch("COMMIT").unwrap();
         commit.join().unwrap().unwrap();
@@ -217,7 +216,7 @@ fn a_locked_file_does_not_outlast_the_grace_of_a_stop() {
     store.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     log.stop.request(Duration::ZERO);
     assert!(matches!(
-        log.commit(&batch, copies(&batch)),
+        log.commit(&batch.from, &batch.upto, copies(&batch)),
         Err(LogError::Aborted(AbortReason::Shutdown))
     ));
 }
@@ -234,7 +233,7 @@ fn a_full_disk_is_fatal_and_nothing_of_the_batch_is_left() {
     log.store.connection.pragma_update(None, "max_page_count", pages).unwrap();
     let mut outputs = copies(&batch);
     outputs[0].value = Some(vec![b'x'; 1 << 20]);
-    match log.commit(&batch, outputs) {
+    match log.commit(&batch.from, &batch.upto, outputs) {
         Err(LogError::Fatal(why)) => assert!(why.contains("no space left"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -250,7 +249,7 @@ fn a_file_that_cannot_be_written_is_fatal() {
     let mut log = open(dir.path(), "g", &["in"]);
     let batch = log.next(LIMIT).unwrap();
     log.store.connection.pragma_update(None, "query_only", true).unwrap();
-    match log.commit(&batch, copies(&batch)) {
+    match log.commit(&batch.from, &batch.upto, copies(&batch)) {
         Err(LogError::Fatal(why)) => assert!(why.contains("cannot be written"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -281,8 +280,8 @@ fn files_that_are_not_ours_are_refused_and_left_alone() {
 
     std::fs::remove_file(&path).unwrap();
     Store::open(dir.path()).unwrap();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(StoreError::Newer { found: 2, .. })));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Newer { found: 3, .. })));
 }
 
 #[test]
@@ -332,9 +331,9 @@ fn only_old_records_that_every_group_has_passed_are_removed() {
     let mut ahead = open(dir.path(), "ahead", &["in"]);
     let mut behind = open(dir.path(), "behind", &["in"]);
     let batch = ahead.next(LIMIT).unwrap();
-    ahead.commit(&batch, Vec::new()).unwrap();
+    ahead.commit(&batch.from, &batch.upto, Vec::new()).unwrap();
     let batch = behind.next(Limit { records: 2, ..LIMIT }).unwrap();
-    behind.commit(&batch, Vec::new()).unwrap();
+    behind.commit(&batch.from, &batch.upto, Vec::new()).unwrap();
 
     assert_eq!(store.retain(&old(3600), 100).unwrap(), 0, "nothing is old");
     std::thread::sleep(Duration::from_millis(5));

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use super::context::ConsumerEvents;
+use super::context::{ConsumerEvents, REFUSALS_AT_START};
+use super::often::Seldom;
 use super::wait::{Backoff, Patience};
 use crate::log::{AbortReason, LogError};
 use rdkafka::consumer::BaseConsumer;
@@ -14,9 +15,6 @@ use rdkafka::consumer::BaseConsumer;
 const QUERY: Duration = Duration::from_secs(3);
 /// A topic that was just made may take a moment until every broker knows it.
 const GRACE: Duration = Duration::from_secs(15);
-/// Authentication that fails so often will not mend itself.
-const DENIALS: u64 = 5;
-const SAME_WARNING: Duration = Duration::from_secs(10);
 
 /// Waits until brokers answer and all `topics` exist. Unreachable brokers are waited for without
 /// end; missing topics and refused credentials are not.
@@ -27,7 +25,7 @@ pub(super) fn wait_for_topics(
     patience: &Patience,
 ) -> Result<(), LogError> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
-    let mut said: Option<Instant> = None;
+    let mut warning = Seldom::default();
     let mut missing_since: Option<Instant> = None;
     loop {
         patience.health.turned();
@@ -46,7 +44,7 @@ pub(super) fn wait_for_topics(
                         missing.join(", ")
                     )));
                 }
-                if due(&mut said) {
+                if warning.due() {
                     tracing::warn!(
                         topics = missing.join(", "),
                         "waiting for topics that are missing"
@@ -59,10 +57,10 @@ pub(super) fn wait_for_topics(
                 for _ in 0..8 {
                     let _ = consumer.poll(Duration::ZERO);
                 }
-                if consumer.context().authentications_failed() >= DENIALS {
+                if consumer.context().refusals() >= REFUSALS_AT_START {
                     return Err(denied(brokers, &error));
                 }
-                if due(&mut said) {
+                if warning.due() {
                     tracing::warn!(brokers, %error, "waiting for Kafka, which cannot be reached");
                 }
             }
@@ -78,14 +76,6 @@ pub(super) fn denied(brokers: &str, error: &dyn std::fmt::Display) -> LogError {
         "Kafka at {brokers} refuses this service ({error}); check security.protocol, \
          sasl.mechanism, the credentials and the certificates"
     ))
-}
-
-fn due(said: &mut Option<Instant>) -> bool {
-    let due = said.is_none_or(|at| at.elapsed() > SAME_WARNING);
-    if due {
-        *said = Some(Instant::now());
-    }
-    due
 }
 
 /// The topics that are missing.

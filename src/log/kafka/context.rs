@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Thread;
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -15,14 +16,19 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::classify;
 use super::lag::{self, PartitionEnd};
+use super::often::Recent;
 use crate::health::WorkerHealth;
 use crate::log::TopicPartition;
 use crate::metrics::Metrics;
+use crate::sync::lock;
 
-/// A lock that a panic elsewhere cannot take away: every critical section here is a plain move.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// So many refusals while a service starts will not mend themselves: most likely its credentials are
+/// wrong.
+pub(super) const REFUSALS_AT_START: usize = 5;
+/// The same at work, where they were right before: brokers that start may refuse for a while.
+pub(super) const REFUSALS_AT_WORK: usize = 10;
+/// How long a refusal counts. librdkafka tells the same one of the same broker every 30 s at most.
+const REFUSALS_WITHIN: Duration = Duration::from_secs(600);
 
 /// librdkafka's own log, at levels that say whether a person needs to act. It names brokers and
 /// requests, never what records contain.
@@ -44,15 +50,13 @@ pub(super) fn forward_log(level: RDKafkaLogLevel, fac: &str, message: &str) {
 fn note_error(
     client: &str,
     health: &WorkerHealth,
-    authentications_failed: &AtomicU64,
+    refusals: &Mutex<Recent>,
     error: &KafkaError,
     reason: &str,
 ) {
     match error.rdkafka_error_code() {
         Some(Code::AllBrokersDown) => health.connected(false),
-        Some(code) if classify::is_unauthorized(code) => {
-            authentications_failed.fetch_add(1, Ordering::AcqRel);
-        }
+        Some(code) if classify::is_unauthorized(code) => lock(refusals).note(),
         _ => {}
     }
     tracing::debug!(target: "librdkafka", "{client}: {error}: {reason}");
@@ -72,7 +76,7 @@ pub(super) struct ProducerEvents {
     handled: AtomicU64,
     wanted: AtomicU64,
     disconnects: AtomicU64,
-    authentications_failed: AtomicU64,
+    refusals: Mutex<Recent>,
     failed: Mutex<Option<FailedDelivery>>,
     purged: AtomicU64,
     waiter: Mutex<Option<Thread>>,
@@ -85,7 +89,7 @@ impl ProducerEvents {
             handled: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
             disconnects: AtomicU64::new(0),
-            authentications_failed: AtomicU64::new(0),
+            refusals: Mutex::new(Recent::new(REFUSALS_WITHIN)),
             failed: Mutex::default(),
             purged: AtomicU64::new(0),
             waiter: Mutex::default(),
@@ -108,8 +112,9 @@ impl ProducerEvents {
         self.disconnects.load(Ordering::Acquire)
     }
 
-    pub fn authentications_failed(&self) -> u64 {
-        self.authentications_failed.load(Ordering::Acquire)
+    /// How often Kafka refused this client lately.
+    pub fn refusals(&self) -> usize {
+        lock(&self.refusals).count()
     }
 
     /// Forgets the failures of the last transaction.
@@ -139,7 +144,7 @@ impl ClientContext for ProducerEvents {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        note_error("producer", &self.health, &self.authentications_failed, &error, reason);
+        note_error("producer", &self.health, &self.refusals, &error, reason);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
@@ -170,7 +175,7 @@ impl ProducerContext for ProducerEvents {
 /// What the consumer reports: who owns what, how long the partitions are, is anybody there.
 pub(super) struct ConsumerEvents {
     epoch: AtomicU64,
-    authentications_failed: AtomicU64,
+    refusals: Mutex<Recent>,
     noted: Mutex<Noted>,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -196,7 +201,7 @@ impl ConsumerEvents {
     pub fn new(metrics: Arc<Metrics>, health: Arc<WorkerHealth>) -> Self {
         Self {
             epoch: AtomicU64::new(0),
-            authentications_failed: AtomicU64::new(0),
+            refusals: Mutex::new(Recent::new(REFUSALS_WITHIN)),
             noted: Mutex::default(),
             metrics,
             health,
@@ -229,8 +234,14 @@ impl ConsumerEvents {
         lock(&self.noted).ends.take()
     }
 
-    pub fn authentications_failed(&self) -> u64 {
-        self.authentications_failed.load(Ordering::Acquire)
+    /// How often Kafka refused this client lately.
+    pub fn refusals(&self) -> usize {
+        lock(&self.refusals).count()
+    }
+
+    /// Kafka let this client read: earlier refusals have passed.
+    pub fn accepted(&self) {
+        lock(&self.refusals).clear();
     }
 }
 
@@ -248,7 +259,7 @@ impl ClientContext for ConsumerEvents {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        note_error("consumer", &self.health, &self.authentications_failed, &error, reason);
+        note_error("consumer", &self.health, &self.refusals, &error, reason);
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

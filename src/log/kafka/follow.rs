@@ -1,5 +1,6 @@
 //! Reading a whole topic of one partition without a group: state that lives in the log.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ const SLICE: Duration = Duration::from_millis(100);
 const OPEN: Duration = Duration::from_millis(20);
 /// After so long without getting to the end, the reading begins anew where it stands.
 const ANEW: Duration = Duration::from_secs(10);
+/// For so long a topic must be seen shorter than it was: a broker that is behind may say so once.
+const SURE: Duration = Duration::from_secs(2);
 
 /// A reader of one topic's committed records, from its start.
 pub struct KafkaFollow {
@@ -108,19 +111,38 @@ impl KafkaFollow {
         }
         Ok(false)
     }
+
+    /// What was read is not what the topic holds now, and cannot be read again.
+    fn shrunk(&self, high: i64) -> LogError {
+        LogError::Fatal(format!(
+            "the topic {} was read up to offset {} and now ends at {high}: it was deleted and made \
+             anew, or cut short, so that what was recorded in it is not known any more; see that it \
+             holds what it should, then start this service again",
+            self.topic, self.end
+        ))
+    }
 }
 
 impl Follow for KafkaFollow {
     fn catch_up(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), LogError> {
         let mut said = false;
+        let mut shorter: Option<Instant> = None;
         loop {
             match self.settled_end() {
-                Ok(Some((_, high))) if high <= self.end => return Ok(()),
-                Ok(Some((low, high))) => {
-                    if self.read_to(low, high, each).map_err(super::unusable)? {
-                        return Ok(());
+                Ok(Some((low, high))) => match high.cmp(&self.end) {
+                    Ordering::Equal => return Ok(()),
+                    Ordering::Greater => {
+                        shorter = None;
+                        if self.read_to(low, high, each).map_err(super::unusable)? {
+                            return Ok(());
+                        }
                     }
-                }
+                    Ordering::Less => {
+                        if shorter.get_or_insert_with(Instant::now).elapsed() >= SURE {
+                            return Err(self.shrunk(high));
+                        }
+                    }
+                },
                 Ok(None) => {}
                 Err(error) if !said => {
                     said = true;
@@ -159,4 +181,38 @@ pub fn check_one_partition(settings: &KafkaSettings, topic: &str) -> Result<(), 
     let consumer = settings.plain_consumer().create_with_context(Quiet);
     let consumer: BaseConsumer<Quiet> = consumer.map_err(super::unusable)?;
     one_partition(settings, &consumer, topic).map_err(|e| LogError::Fatal(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::super::tool;
+    use super::*;
+    use crate::log::NewRecord;
+
+    #[test]
+    fn a_topic_that_is_shorter_than_it_was_ends_its_reader() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("state", 1, 1).unwrap();
+        let settings = KafkaSettings::new(cluster.bootstrap_servers(), "g", "n");
+        let put = || tool::put(&settings, "state", vec![NewRecord::default(); 2]).unwrap();
+        assert_eq!(put().written, 2);
+        let topic = "state".into();
+        let mut follow =
+            KafkaFollow::open(&settings, &topic, WorkerHealth::new(), Stop::new()).unwrap();
+        let read = |follow: &mut KafkaFollow| {
+            let mut records = 0;
+            follow.catch_up(&mut |_| records += 1)?;
+            Ok::<_, LogError>(records)
+        };
+        assert_eq!(read(&mut follow).unwrap(), 2);
+        assert_eq!(read(&mut follow).unwrap(), 0, "nothing is new");
+        assert_eq!(put().written, 2);
+        assert_eq!(read(&mut follow).unwrap(), 2);
+        // As if it had held six records more when it was read.
+        follow.end += 6;
+        let error = read(&mut follow).expect_err("it is another topic now").to_string();
+        assert!(error.contains("state was read up to offset 10 and now ends at 4"), "{error}");
+    }
 }

@@ -22,25 +22,28 @@ mod context;
 mod coverage;
 mod follow;
 mod lag;
+mod often;
 mod reader;
 mod record;
 mod recover;
+mod retention;
 mod settings;
 pub mod tool;
 mod wait;
 mod writer;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::coverage::Coverage;
 pub use self::follow::{KafkaFollow, check_one_partition};
+use self::often::Recent;
 use self::reader::{Broken, Reader};
+pub use self::retention::{Keeps, RetentionError, check_retention};
 pub use self::settings::{Defences, KafkaSettings, refused_property};
 use self::wait::{Backoff, Patience};
 use self::writer::{Trouble, Writer};
-use super::{AbortReason, Batch, Limit, Log, LogError, Outgoing, watchdog};
+use super::{AbortReason, Batch, Limit, Log, LogError, Outgoing, Positions, watchdog};
 use crate::health::{Stop, WorkerHealth};
 use crate::metrics::{Metrics, RecreateReason};
 
@@ -55,8 +58,9 @@ pub struct KafkaLog {
     writer: Option<Writer>,
     /// The consumer is to be replaced before it is used again.
     rebuild: bool,
-    /// When producers were lost for good, to see a worker that fights another one.
-    lost_producers: VecDeque<Instant>,
+    /// Producers that were lost for good and consumers whose name another one took, to see a worker
+    /// that fights another one.
+    lost: Recent,
     recreations: Backoff,
     last_recreation: Option<Instant>,
     coverage: Coverage,
@@ -93,7 +97,7 @@ impl KafkaLog {
             reader: None,
             writer: None,
             rebuild: false,
-            lost_producers: VecDeque::new(),
+            lost: Recent::new(recover::WITHIN),
             recreations: Backoff::new(Duration::from_millis(20), Duration::from_secs(2)),
             last_recreation: None,
             coverage: Coverage::new(),
@@ -112,19 +116,18 @@ impl KafkaLog {
         Ok(log)
     }
 
-    fn attempt(&mut self, batch: &Batch, outputs: &[Outgoing]) -> Result<(), Trouble> {
+    fn attempt(&mut self, upto: &Positions, outputs: &[Outgoing]) -> Result<(), Trouble> {
         let (Some(reader), Some(writer)) = (&self.reader, &mut self.writer) else {
             return Err(Trouble::NotBegun(AbortReason::Unknown));
         };
         let guarded = self.settings.defences.rebalances;
-        if guarded && !reader.holds(&batch.upto) {
+        if guarded && !reader.holds(upto) {
             return Err(Trouble::NotBegun(AbortReason::Rebalance));
         }
-        let positions =
-            reader::list(&batch.upto).map_err(|_| Trouble::NotBegun(AbortReason::Offsets))?;
+        let positions = reader::list(upto).map_err(|_| Trouble::NotBegun(AbortReason::Offsets))?;
         writer.begin()?;
         writer.send_all(outputs, &self.patience)?;
-        if guarded && !reader.holds(&batch.upto) {
+        if guarded && !reader.holds(upto) {
             return Err(Trouble::Abort(AbortReason::Rebalance));
         }
         let group = reader.group().ok_or(Trouble::Abort(AbortReason::Offsets))?;
@@ -148,10 +151,10 @@ impl Log for KafkaLog {
             self.coverage.look(reader.consumer(), &self.settings, &self.metrics);
             match reader.next(limit) {
                 Ok(batch) => return Ok(batch),
-                Err(Broken::Rebuild(error)) => {
-                    tracing::warn!(%error, "the consumer is lost; a new one takes its place");
-                    self.rebuild = true;
-                    self.patience.sleep(Duration::from_secs(1));
+                Err(Broken::Rebuild(error)) => self.lose_reader(&error),
+                Err(Broken::Fenced(error)) => {
+                    self.note_lost()?;
+                    self.lose_reader(&error);
                 }
                 Err(Broken::Denied(error)) => {
                     return Err(admin::denied(&self.settings.brokers, &error));
@@ -160,16 +163,21 @@ impl Log for KafkaLog {
         }
     }
 
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
+    fn commit(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError> {
         self.prepare()?;
-        let result = match self.attempt(batch, &outputs) {
+        let result = match self.attempt(upto, &outputs) {
             Ok(()) => {
                 if let Some(reader) = &mut self.reader {
-                    reader.advance(&batch.upto);
+                    reader.advance(upto);
                 }
                 Ok(())
             }
-            Err(trouble) => self.recover(batch, trouble),
+            Err(trouble) => self.recover(from, upto, trouble),
         };
         match &result {
             Ok(()) => self.patience.health.connected(true),

@@ -11,8 +11,10 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::ConsumerEvents;
+use super::classify;
+use super::context::{ConsumerEvents, REFUSALS_AT_WORK};
 use super::lag;
+use super::often::Seldom;
 use super::record::record;
 use super::settings::KafkaSettings;
 use super::wait::Patience;
@@ -23,15 +25,14 @@ use crate::metrics::{Metrics, unix_seconds};
 const SLICE: Duration = Duration::from_millis(500);
 /// Longer would keep the thread from polling until the session is lost.
 const QUERY: Duration = Duration::from_secs(2);
-/// Authentication that fails so often will not mend itself.
-const DENIALS: u64 = 10;
-const SAME_WARNING: Duration = Duration::from_secs(10);
 
 /// Why a consumer cannot go on.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// A new consumer puts it right.
     Rebuild(String),
+    /// Another member took this one's name. A new consumer takes it back.
+    Fenced(String),
     Denied(String),
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Reader {
     consumer: BaseConsumer<ConsumerEvents>,
     topics: Vec<Arc<str>>,
     drop_revoked: bool,
-    /// Where each owned partition goes on after what was committed.
+    /// Where each owned partition goes on after what was committed, once this worker knows.
     positions: Positions,
     /// The same after what was handed out.
     read: Positions,
@@ -47,8 +48,7 @@ pub(super) struct Reader {
     patience: Patience,
     worker: String,
     epoch: u64,
-    last_warning: Option<Instant>,
-    denials: u64,
+    warning: Seldom,
 }
 
 impl Reader {
@@ -70,8 +70,7 @@ impl Reader {
             patience: patience.clone(),
             worker: worker.to_string(),
             epoch: 0,
-            last_warning: None,
-            denials: 0,
+            warning: Seldom::default(),
         })
     }
 
@@ -116,6 +115,7 @@ impl Reader {
         }
         if !records.is_empty() {
             self.patience.health.connected(true);
+            self.events().accepted();
         }
         if let Some(again) = read_again(&mut self.read, &records) {
             return Err(Broken::Rebuild(format!("{again} was read already")));
@@ -129,7 +129,12 @@ impl Reader {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(self.record(&message))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(Broken::Rebuild(error.to_string()))
+                // The error itself only says that there is one.
+                match self.consumer.client().fatal_error() {
+                    Some((Code::FencedInstanceId, why)) => Err(Broken::Fenced(why)),
+                    Some((_, why)) => Err(Broken::Rebuild(why)),
+                    None => Err(Broken::Rebuild(error.to_string())),
+                }
             }
             Some(Err(error)) => self.note(&error).map(|()| None),
         }
@@ -144,17 +149,17 @@ impl Reader {
     /// Errors that polling reports are news, not the end: librdkafka goes on by itself.
     fn note(&mut self, error: &KafkaError) -> Result<(), Broken> {
         match error.rdkafka_error_code() {
-            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
-                self.denials += 1;
+            // The consumer's context has counted this one already.
+            Some(code)
+                if classify::is_unauthorized(code)
+                    && self.events().refusals() >= REFUSALS_AT_WORK =>
+            {
+                return Err(Broken::Denied(error.to_string()));
             }
             Some(Code::AllBrokersDown) => self.patience.health.connected(false),
             _ => {}
         }
-        if self.denials + self.events().authentications_failed() >= DENIALS {
-            return Err(Broken::Denied(error.to_string()));
-        }
-        if self.last_warning.is_none_or(|at| at.elapsed() > SAME_WARNING) {
-            self.last_warning = Some(Instant::now());
+        if self.warning.due() {
             tracing::warn!(%error, "reading from Kafka is disturbed; going on");
         }
         Ok(())
@@ -225,7 +230,14 @@ impl Reader {
         &self.positions
     }
 
-    /// Reads on from `starts`, where the partition is still this worker's.
+    /// Notes what the broker says is committed of this worker's partitions.
+    pub fn stand_at(&mut self, committed: &Positions) {
+        let ours = committed.iter().filter(|(p, _)| self.consumer.context().owns(p));
+        self.positions.extend(ours.map(|(p, at)| (p.clone(), *at)));
+    }
+
+    /// Reads on from `starts`, where the partition is still this worker's. What is known to be
+    /// committed stays: it may be before the end of a transaction, and the first record behind it.
     pub fn seek(&mut self, starts: &Positions) -> KafkaResult<()> {
         let mut ours = starts.clone();
         ours.retain(|partition, _| self.events().owns(partition));
@@ -233,7 +245,6 @@ impl Reader {
             return Ok(());
         }
         let done = self.consumer.seek_partitions(list(&ours)?, QUERY)?;
-        self.advance(&ours);
         self.read.extend(ours);
         done.elements().iter().try_for_each(TopicPartitionListElem::error)
     }
@@ -293,25 +304,4 @@ pub(super) fn list(positions: &Positions) -> KafkaResult<TopicPartitionList> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(partition: i32, offset: i64) -> Record {
-        let origin = Origin { topic: "t".into(), partition, offset };
-        Record { origin, key: None, value: None, headers: Vec::new(), timestamp_ms: None }
-    }
-
-    #[test]
-    fn a_record_from_before_what_was_read_is_noticed_in_a_batch_and_over_several() {
-        let mut read = Positions::new();
-        let mut again = |places: &[(i32, i64)]| {
-            let records: Vec<_> = places.iter().map(|(p, o)| record(*p, *o)).collect();
-            read_again(&mut read, &records).map(|origin| (origin.partition, origin.offset))
-        };
-        // Gaps are the ends of transactions, and each partition counts on its own.
-        assert_eq!(again(&[(0, 5), (1, 2), (0, 6), (0, 9)]), None);
-        assert_eq!(again(&[(1, 3), (0, 10)]), None);
-        assert_eq!(again(&[(1, 4), (0, 10)]), Some((0, 10)));
-        assert_eq!(again(&[(1, 7), (1, 7)]), Some((1, 7)));
-    }
-}
+mod tests;

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaResult;
 
 use super::classify::Class;
+use super::context::{REFUSALS_AT_START, REFUSALS_AT_WORK};
+use super::often::{Recent, Seldom};
 use super::reader::Reader;
 use super::wait::Backoff;
 use super::writer::{Trouble, Writer};
 use super::{KafkaLog, admin, unusable};
-use crate::log::{AbortReason, Batch, LogError, Positions, watchdog};
+use crate::log::{AbortReason, LogError, Positions, watchdog};
 use crate::metrics::RecreateReason;
 
-/// So many producers lost for good within [`WITHIN`] end the process: something fights it.
+/// So many clients lost for good within [`WITHIN`] end the process: something fights it.
 const TOO_MANY: usize = 20;
-const WITHIN: Duration = Duration::from_secs(60);
-const DENIALS: u64 = 5;
-const SAME_WARNING: Duration = Duration::from_secs(10);
+pub(super) const WITHIN: Duration = Duration::from_secs(60);
 
 impl KafkaLog {
     /// Replaces what must not be used again. `Aborted` says that the reader was moved, so an
@@ -38,9 +38,14 @@ impl KafkaLog {
         Ok(())
     }
 
-    /// Ends the transaction of `batch` and rewinds. `Ok` says that the broker has the batch as
-    /// committed after all.
-    pub(super) fn recover(&mut self, batch: &Batch, trouble: Trouble) -> Result<(), LogError> {
+    /// Ends the transaction that was to lead from `from` to `upto` and rewinds. `Ok` says that the
+    /// broker has it as committed after all.
+    pub(super) fn recover(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        trouble: Trouble,
+    ) -> Result<(), LogError> {
         let reason = match trouble {
             Trouble::OutOfTime | Trouble::Abort(AbortReason::Shutdown) => {
                 // Starting again under the same name ends the transaction; trying is polite.
@@ -50,7 +55,7 @@ impl KafkaLog {
                 return Err(LogError::Aborted(AbortReason::Shutdown));
             }
             Trouble::NotBegun(reason) => {
-                self.rewind(&batch.starts());
+                self.rewind(from);
                 return Err(LogError::Aborted(reason));
             }
             Trouble::Abort(reason) => {
@@ -60,7 +65,7 @@ impl KafkaLog {
                 };
                 match aborted {
                     Ok(None) => {
-                        self.rewind(&batch.starts());
+                        self.rewind(from);
                         return Err(LogError::Aborted(reason));
                     }
                     Ok(Some(stale)) => self.recreate(stale)?,
@@ -88,25 +93,29 @@ impl KafkaLog {
                 reason
             }
         };
-        self.take_committed(batch, reason)
+        self.take_committed(from, upto, reason)
     }
 
-    /// The new producer has settled the transaction of `batch`; the broker says how.
-    fn take_committed(&mut self, batch: &Batch, reason: AbortReason) -> Result<(), LogError> {
+    /// The new producer has settled the transaction; the broker says how.
+    fn take_committed(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        reason: AbortReason,
+    ) -> Result<(), LogError> {
         let Some(reader) = &mut self.reader else { return Err(LogError::Aborted(reason)) };
-        let Ok(committed) = reader.committed(batch.upto.keys()) else {
+        let Ok(committed) = reader.committed(upto.keys()) else {
             self.rebuild = true;
             return Err(LogError::Aborted(reason));
         };
-        if reader.holds(&batch.upto)
-            && batch.upto.iter().all(|(partition, upto)| committed.get(partition) == Some(upto))
-        {
+        if reader.holds(upto) && went_through(from, upto, &committed) {
             tracing::warn!(reason = reason.as_str(), "the batch turned out to be committed");
-            reader.advance(&batch.upto);
+            reader.advance(upto);
             return Ok(());
         }
+        reader.stand_at(&committed);
         // A partition without any commit is where this batch found it.
-        let mut starts = batch.starts();
+        let mut starts = from.clone();
         for (partition, start) in &mut starts {
             if let Some(at) = committed.get(partition) {
                 *start = *at;
@@ -146,6 +155,13 @@ impl KafkaLog {
         }
     }
 
+    /// Has the consumer replaced before it is used again.
+    pub(super) fn lose_reader(&mut self, error: &str) {
+        tracing::warn!(error, "the consumer is lost; a new one takes its place");
+        self.rebuild = true;
+        self.patience.sleep(Duration::from_secs(1));
+    }
+
     fn rebuild_reader(&mut self) -> Result<(), LogError> {
         self.patience.health.turned();
         self.patience.health.unassigned();
@@ -170,7 +186,7 @@ impl KafkaLog {
         let old = self.writer.take();
         watchdog::within(Duration::from_secs(30), "closing a Kafka producer", 1, || drop(old));
         if reason == RecreateReason::Fatal {
-            self.note_lost_producer()?;
+            self.note_lost()?;
         }
         // After a refused record the caller waits, and it takes many to find the poisonous one.
         if reason != RecreateReason::Refused {
@@ -190,17 +206,14 @@ impl KafkaLog {
         Ok(())
     }
 
-    fn note_lost_producer(&mut self) -> Result<(), LogError> {
-        self.lost_producers.push_back(Instant::now());
-        while self.lost_producers.front().is_some_and(|at| at.elapsed() > WITHIN) {
-            self.lost_producers.pop_front();
-        }
-        if self.lost_producers.len() < TOO_MANY {
+    /// Counts a client that was lost for good; too many are the end.
+    pub(super) fn note_lost(&mut self) -> Result<(), LogError> {
+        if !too_many(&mut self.lost) {
             return Ok(());
         }
         Err(LogError::Fatal(format!(
-            "the producer {} was fenced or failed {TOO_MANY} times within {} s; most likely \
-             another process uses the same name: each worker needs one of its own",
+            "the worker {} was fenced, or its producer failed, {TOO_MANY} times within {} s; most \
+             likely another process uses the same name: each worker needs one of its own",
             self.settings.name,
             WITHIN.as_secs()
         )))
@@ -210,7 +223,8 @@ impl KafkaLog {
     pub(super) fn open_writer(&mut self) -> Result<(), LogError> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut writer = Writer::create(&self.settings, &self.patience).map_err(unusable)?;
-        let mut said: Option<Instant> = None;
+        let mut warning = Seldom::default();
+        let since = Instant::now();
         let mut denied = 0;
         loop {
             self.patience.health.turned();
@@ -222,11 +236,12 @@ impl KafkaLog {
                 }
                 Err(failed) => failed,
             };
-            if said.is_none_or(|at| at.elapsed() > SAME_WARNING) {
-                said = Some(Instant::now());
+            if warning.due() {
                 tracing::warn!(
                     name = self.settings.name,
+                    brokers = self.settings.brokers,
                     %error,
+                    seconds = since.elapsed().as_secs(),
                     "waiting for Kafka's transaction coordinator"
                 );
             }
@@ -244,10 +259,10 @@ impl KafkaLog {
                     writer = Writer::create(&self.settings, &self.patience).map_err(unusable)?;
                 }
             }
-            if writer.authentications_failed() >= DENIALS {
+            if writer.refusals() >= REFUSALS_AT_WORK {
                 return Err(admin::denied(&self.settings.brokers, &error));
             }
-            if denied >= DENIALS {
+            if denied >= REFUSALS_AT_START {
                 return Err(LogError::Fatal(self.permissions()));
             }
             // Nothing is lost by leaving now: the next start settles what is open.
@@ -256,6 +271,18 @@ impl KafkaLog {
             }
         }
     }
+}
+
+/// Whether the committed positions show that a transaction from `from` to `upto` went through. One
+/// that moves no position leaves no trace in them: it may have, and counts as if it had not.
+fn went_through(from: &Positions, upto: &Positions, committed: &Positions) -> bool {
+    from != upto && upto.iter().all(|(partition, at)| committed.get(partition) == Some(at))
+}
+
+/// Notes that one was lost; whether that is one too many.
+fn too_many(lost: &mut Recent) -> bool {
+    lost.note();
+    lost.count() >= TOO_MANY
 }
 
 /// What no further try will mend.
@@ -269,5 +296,37 @@ fn hopeless(error: &rdkafka::error::KafkaError) -> Option<&'static str> {
             Some("these brokers do not support transactions; Kafka 2.5 or newer is needed")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{NextOffset, TopicPartition};
+
+    fn positions(offsets: &[(i32, i64)]) -> Positions {
+        let at = |(partition, offset): &(i32, i64)| {
+            (TopicPartition { topic: "t".into(), partition: *partition }, NextOffset::at(*offset))
+        };
+        offsets.iter().map(at).collect()
+    }
+
+    #[test]
+    fn a_worker_that_loses_its_clients_again_and_again_gives_up() {
+        let mut lost = Recent::new(Duration::from_secs(3600));
+        let ends: Vec<bool> = (0..TOO_MANY).map(|_| too_many(&mut lost)).collect();
+        assert_eq!(ends.iter().position(|end| *end), Some(TOO_MANY - 1));
+    }
+
+    #[test]
+    fn committed_positions_tell_only_of_transactions_that_move_them() {
+        let (from, upto) = (positions(&[(0, 5), (1, 7)]), positions(&[(0, 9), (1, 8)]));
+        assert!(went_through(&from, &upto, &upto));
+        for committed in [&from, &positions(&[(0, 9), (1, 7)]), &positions(&[(0, 9)])] {
+            assert!(!went_through(&from, &upto, committed), "{committed:?}");
+        }
+        // What a stage commits before it acts, of a batch that is read again: the positions stood
+        // there before, so an aborted transaction looks the same.
+        assert!(!went_through(&from, &from, &from));
     }
 }

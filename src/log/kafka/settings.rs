@@ -150,6 +150,14 @@ impl KafkaSettings {
         config
     }
 
+    /// For asking about topics, neither reading nor writing.
+    pub(super) fn plain(&self) -> ClientConfig {
+        let mut config = self.base();
+        self.finish(&mut config);
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
     /// For writing a few records by hand: idempotent, without a transaction.
     pub(super) fn plain_producer(&self) -> ClientConfig {
         let mut config = self.base();

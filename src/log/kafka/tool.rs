@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -14,13 +14,17 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::forward_log;
+use super::often::Seldom;
 use super::record::{headers, record};
 use super::settings::KafkaSettings;
 use crate::health::Stop;
 use crate::log::{NewRecord, Record};
+use crate::sync::lock;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(60);
+/// After so long without a sign of partitions that are not at their end, nobody may be there.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a tool could not do.
 #[derive(Debug, thiserror::Error)]
@@ -53,39 +57,19 @@ pub struct Put {
     pub error: Option<String>,
 }
 
-#[derive(Default)]
-struct Deliveries(Mutex<Put>);
-
-impl Deliveries {
-    fn note(&self, outcome: Result<(), &KafkaError>) {
-        let mut put = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+impl Put {
+    fn note(&mut self, outcome: Result<(), &KafkaError>) {
         match outcome {
-            Ok(()) => put.written += 1,
+            Ok(()) => self.written += 1,
             Err(error) => {
-                put.failed += 1;
-                put.error.get_or_insert_with(|| error.to_string());
+                self.failed += 1;
+                self.error.get_or_insert_with(|| error.to_string());
             }
         }
     }
 }
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        forward_log(level, fac, message);
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", "{error}: {reason}");
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        self.note(result.as_ref().map(|_| ()).map_err(|(error, _)| error));
-    }
-}
-
-/// Logs like the others and listens to nothing.
+/// Logs like the others and listens to nothing but what became of records that were sent.
 pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
@@ -99,6 +83,13 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = Arc<Mutex<Put>>;
+    fn delivery(&self, result: &DeliveryResult<'_>, put: Arc<Mutex<Put>>) {
+        lock(&put).note(result.as_ref().map(|_| ()).map_err(|(error, _)| error));
+    }
+}
+
 /// Writes `records` to `topic`, in order for each key, and waits until each was acknowledged.
 ///
 /// # Errors
@@ -109,15 +100,16 @@ pub fn put(
     records: impl IntoIterator<Item = NewRecord>,
 ) -> Result<Put, ToolError> {
     partitions(settings, &consumer(settings)?, topic)?;
-    let producer: ThreadedProducer<Deliveries> = settings
+    let producer: ThreadedProducer<Quiet> = settings
         .plain_producer()
-        .create_with_context(Deliveries::default())
+        .create_with_context(Quiet)
         .map_err(|e| ToolError::Configuration(e.to_string()))?;
+    let put = Arc::new(Mutex::new(Put::default()));
     for record in records {
-        send(&producer, topic, &record);
+        send(&producer, topic, &record, &put);
     }
     let flushed = producer.flush(FLUSH);
-    let mut put = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut put = lock(&put).clone();
     if let Err(error) = flushed {
         put.failed += u64::try_from(producer.in_flight_count()).unwrap_or(0);
         put.error.get_or_insert_with(|| error.to_string());
@@ -125,9 +117,14 @@ pub fn put(
     Ok(put)
 }
 
-fn send(producer: &ThreadedProducer<Deliveries>, topic: &str, record: &NewRecord) {
+fn send(
+    producer: &ThreadedProducer<Quiet>,
+    topic: &str,
+    record: &NewRecord,
+    put: &Arc<Mutex<Put>>,
+) {
     loop {
-        let mut message = BaseRecord::<[u8], [u8]>::to(topic);
+        let mut message = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Arc::clone(put));
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         message.timestamp = record.timestamp_ms;
@@ -137,64 +134,58 @@ fn send(producer: &ThreadedProducer<Deliveries>, topic: &str, record: &NewRecord
             Err((error, _)) if error.rdkafka_error_code() == Some(Code::QueueFull) => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err((error, _)) => return producer.context().note(Err(&error)),
+            Err((error, _)) => return lock(put).note(Err(&error)),
         }
     }
 }
 
-/// What [`tail`] shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tail {
-    /// From the first record instead of the last ones.
-    pub from_beginning: bool,
-    /// Wait for more instead of ending at the end.
-    pub follow: bool,
-    /// End after so many records. Without `from_beginning` and `follow`, it is also how many of
-    /// each partition's last records are shown, 10 if not given.
-    pub max: Option<u64>,
-}
-
-/// Hands every committed record of `topic` to `show` until the end, `stop` or a break; how many
-/// there were.
+/// Hands every committed record of `topic` to `show`, from the beginning until the end, a break, or,
+/// with `follow`, until that stop is requested.
 ///
 /// # Errors
-/// If the topic cannot be read.
+/// If the topic cannot be read. Without `follow` that is so as well when nothing comes for a while.
 pub fn tail(
     settings: &KafkaSettings,
     topic: &str,
-    tail: Tail,
-    stop: &Stop,
+    follow: Option<&Stop>,
+    show: impl FnMut(Record) -> ControlFlow<()>,
+) -> Result<(), ToolError> {
+    tail_within(settings, topic, follow, SILENCE, show)
+}
+
+fn tail_within(
+    settings: &KafkaSettings,
+    topic: &str,
+    follow: Option<&Stop>,
+    silence: Duration,
     mut show: impl FnMut(Record) -> ControlFlow<()>,
-) -> Result<u64, ToolError> {
+) -> Result<(), ToolError> {
     let consumer = consumer(settings)?;
-    let partitions = partitions(settings, &consumer, topic)?;
-    let start = match tail {
-        Tail { from_beginning: true, .. } => Offset::Beginning,
-        Tail { follow: true, .. } => Offset::End,
-        // The last offset of a transaction is its marker, so this may show one record less.
-        _ => Offset::OffsetTail(tail.max.and_then(|n| i64::try_from(n).ok()).unwrap_or(10)),
-    };
+    // Those that are not at their end.
+    let mut open: BTreeSet<i32> = partitions(settings, &consumer, topic)?.into_iter().collect();
     let mut list = TopicPartitionList::new();
-    for partition in &partitions {
-        list.add_partition_offset(topic, *partition, start)
+    for partition in &open {
+        list.add_partition_offset(topic, *partition, Offset::Beginning)
             .map_err(|e| unreadable(settings, &e))?;
     }
     consumer.assign(&list).map_err(|e| unreadable(settings, &e))?;
-    let topic: std::sync::Arc<str> = topic.into();
-    let mut ended = BTreeSet::new();
-    let mut shown = 0;
-    while !stop.requested() && tail.max.is_none_or(|max| shown < max) {
+    let topic: Arc<str> = topic.into();
+    let mut heard = Instant::now();
+    let mut warning = Seldom::default();
+    while follow.is_none_or(|stop| !stop.requested()) {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
-                ended.remove(&rdkafka::Message::partition(&message));
-                shown += 1;
-                if show(record(&message, topic.clone())).is_break() {
+                open.insert(rdkafka::Message::partition(&message));
+                if show(record(&message, Arc::clone(&topic))).is_break() {
                     break;
                 }
+                // Not before: whoever shows it may take long.
+                heard = Instant::now();
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ended.insert(partition);
-                if !tail.follow && ended.len() == partitions.len() {
+                heard = Instant::now();
+                open.remove(&partition);
+                if follow.is_none() && open.is_empty() {
                     break;
                 }
             }
@@ -202,12 +193,26 @@ pub fn tail(
                 Some(Code::TopicAuthorizationFailed | Code::SaslAuthenticationFailed) => {
                     return Err(ToolError::Denied(error.to_string()));
                 }
-                _ => tracing::debug!(%error, "reading is disturbed; going on"),
+                _ if warning.due() => tracing::warn!(%error, "reading is disturbed; going on"),
+                _ => {}
             },
             None => {}
         }
+        if open.is_empty() || heard.elapsed() < silence {
+            continue;
+        }
+        let silent: Vec<String> = open.iter().map(i32::to_string).collect();
+        let silent = silent.join(", ");
+        if follow.is_none() {
+            let seconds = silence.as_secs();
+            let why = format!("nothing came of {topic} for {seconds} s; not at the end: {silent}");
+            return Err(ToolError::Unreachable { brokers: settings.brokers.clone(), why });
+        }
+        if warning.due() {
+            tracing::warn!(%topic, partitions = silent, "nothing comes; waiting");
+        }
     }
-    Ok(shown)
+    Ok(())
 }
 
 fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<Quiet>, ToolError> {
@@ -246,4 +251,36 @@ pub(super) fn partitions(
 
 fn unreadable(settings: &KafkaSettings, error: &KafkaError) -> ToolError {
     ToolError::Unreachable { brokers: settings.brokers.clone(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_nobody_serves_is_not_waited_for_without_end() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 2, 1).unwrap();
+        let settings = KafkaSettings::new(cluster.bootstrap_servers(), "g", "n");
+        let put = put(&settings, "t", vec![NewRecord::default(); 20]).unwrap();
+        assert_eq!(put, Put { written: 20, ..Put::default() });
+        let read = |silence: Duration| {
+            let mut shown = 0;
+            let ended = tail_within(&settings, "t", None, silence, |_| {
+                shown += 1;
+                ControlFlow::Continue(())
+            });
+            ended.map(|()| shown)
+        };
+        assert_eq!(read(SILENCE).unwrap(), 20);
+        cluster.partition_leader("t", 1, None).unwrap();
+        match read(Duration::from_secs(2)) {
+            Err(ToolError::Unreachable { why, .. }) => {
+                assert!(why.starts_with("nothing came of t for 2 s"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -91,8 +91,9 @@ impl Writer {
         self.producer.context()
     }
 
-    pub fn authentications_failed(&self) -> u64 {
-        self.events().authentications_failed()
+    /// How often Kafka refused this producer lately.
+    pub fn refusals(&self) -> usize {
+        self.events().refusals()
     }
 
     /// Why this producer must not begin another transaction, if so. A request of an earlier

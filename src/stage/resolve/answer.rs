@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
-
 use super::Resolve;
 use super::input::{Action, Feedback, Members};
 use super::note::{Note, written_ms};
-use super::outcome::{Outcome, Result as Came, UndoBy};
+use super::outcome::{Came, Outcome, UndoBy};
 use super::perform::Trouble;
 use super::plan::Plan;
 use super::settle::Settled;
+use crate::clock::now_ms;
 use crate::log::{Batch, Outgoing, Record};
 use crate::playbook::Undo;
 use crate::resolve::guard::Guard;
-use crate::resolve::ledger::{Entry, Line, Off, State};
+use crate::resolve::ledger::{Entry, Line, Off, State, Why};
 use crate::stage::event::Keep;
+use crate::stage::{Stage as _, size};
 
 /// What a batch has done so far, by ticket.
 pub(super) type States = HashMap<String, State>;
@@ -24,13 +24,25 @@ pub(super) type States = HashMap<String, State>;
 type OfPlaybook<'a> = (Vec<(&'a str, State)>, &'a Record);
 
 impl Resolve {
-    /// The outputs of one record.
+    /// The outputs of one record, none larger than the log takes.
     pub(super) fn answer(
         &mut self,
         plan: &Plan,
         record: &Record,
         now: &mut States,
     ) -> Vec<Outgoing> {
+        let mut outputs = self.whole_answer(plan, record, now);
+        let limit = self.parts.settings.max_output_bytes;
+        let too_large = outputs.iter().find_map(|output| size::check(output, limit).err());
+        if let Some(too_large) = too_large.filter(|_| !matches!(plan, Plan::Dead(_))) {
+            tracing::warn!(origin = %record.origin, %too_large, "writing a dead letter");
+            outputs.retain(|output| self.stays(output));
+            outputs.insert(0, self.dead(record, &too_large, Keep::Value));
+        }
+        outputs
+    }
+
+    fn whole_answer(&mut self, plan: &Plan, record: &Record, now: &mut States) -> Vec<Outgoing> {
         match plan {
             Plan::Dead(malformed) => vec![self.dead(record, malformed, Keep::Value)],
             Plan::Feedback(feedback) => self.feedback(feedback, record, now),
@@ -199,7 +211,7 @@ impl Resolve {
                 return None;
             }
             let why = self.ledger.goes_off(rule, playbook, &states, on_again)?;
-            tracing::warn!(playbook, ?why, "the playbook switches itself off");
+            self.say_off(playbook, why, &states, self.last_failure(plans, batch, playbook));
             let (playbook, on_ms) = (playbook.to_owned(), Some(on_again));
             Some((Off { playbook, at_ms: now_ms(), on_ms, why }, record))
         });
@@ -208,6 +220,42 @@ impl Resolve {
         let writer = &self.parts.settings.writer;
         offs.into_iter().map(|(off, record)| writer.line(record, &Line::Off(off))).collect()
     }
+
+    /// Says that a playbook goes off, why, and how it is let go again. `states` are those of the batch.
+    fn say_off(&self, playbook: &str, why: Why, states: &[(&str, State)], last: Option<Trouble>) {
+        let rule = &self.parts.settings.limits.switch_off;
+        let count = |counts: fn(State) -> bool| states.iter().filter(|(_, s)| counts(*s)).count();
+        let (share, what, in_batch) = match why {
+            Why::Failures => (rule.failures, "failed", count(is_failure)),
+            Why::Reopenings => (rule.reopenings, "came back", count(|s| s == State::Reopened)),
+        };
+        let of_batch = count(|state| state != State::HandedBack);
+        let last_failure = last.map_or_else(|| String::from("none in this batch"), |t| t.detail);
+        tracing::warn!(
+            playbook,
+            ?why,
+            last_failure,
+            "the playbook switches itself off: more than {:.0} % of its last calls ({} at most) {what}, \
+             {in_batch} of {of_batch} in this batch; `triaged playbook {playbook} on` lets it go again",
+            share * 100.0,
+            rule.of,
+        );
+    }
+
+    /// What failed last in a batch that a playbook was carried out for.
+    fn last_failure(&self, plans: &[Plan], batch: &Batch, playbook: &str) -> Option<Trouble> {
+        plans.iter().zip(&batch.records).rev().find_map(|(plan, record)| {
+            let Plan::Act(action, verdict) = plan else { return None };
+            let trouble = Settled::of(verdict, self.kept.get(&record.origin)).trouble?;
+            (is_failure(trouble.state()) && action.known_request.playbook == playbook)
+                .then_some(trouble)
+        })
+    }
+}
+
+/// Whether it counts as a failure of the playbook.
+fn is_failure(state: State) -> bool {
+    matches!(state, State::Failed | State::Unknown)
 }
 
 /// The ledger's entry for an action.
@@ -229,8 +277,4 @@ pub(super) fn entry(
         on_ms,
         at_ms: now_ms(),
     }
-}
-
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }

@@ -60,7 +60,7 @@ impl Resolve {
             })
         });
         let done = self.parts.runtime.block_on(join_all(calls));
-        self.kept.extend(done);
+        self.kept.add(done);
     }
 
     /// Takes back what is ordered and can be, all together, in what the actions left of the batch's
@@ -79,7 +79,7 @@ impl Resolve {
                     let known = || self.ledger.find(ticket).map(|known| known.state);
                     let state = states.get(ticket).copied().or_else(known);
                     // One that is kept from an aborted attempt was the first then.
-                    if self.kept.contains_key(&record.origin) {
+                    if self.kept.has(&record.origin) {
                         states.insert(ticket, State::Undone);
                     } else if matches!(state, Some(State::Done | State::Unknown | State::Reopened))
                     {
@@ -94,7 +94,7 @@ impl Resolve {
             (record.origin.clone(), (0, self.call(action, true).await))
         });
         let done = self.parts.runtime.block_on(join_all(calls));
-        self.kept.extend(done);
+        self.kept.add(done);
     }
 
     /// Carries one action out, or takes it back.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::desk;
-use crate::log::Record;
+use crate::log::{Origin, Record};
 use crate::playbook::{Library, Playbook, Slots, TicketView, Values};
 use crate::resolve::admissions::Asked;
 use crate::triage::ticket::Malformed;
@@ -32,6 +32,7 @@ pub struct Action {
     /// There only if the playbook's effect is to be taken back.
     pub undo: Option<UndoOrder>,
     pub members: Members,
+    origin: Origin,
     subject: String,
     body: String,
     source: String,
@@ -94,6 +95,7 @@ impl Action {
             known_request: written.known_request,
             undo: written.undo,
             members,
+            origin: record.origin.clone(),
             subject: parsed.subject.into_owned(),
             body: parsed.body.into_owned(),
             source: parsed.source.into_owned(),
@@ -102,10 +104,13 @@ impl Action {
         })
     }
 
-    /// The same for every attempt at this ticket's step, before and after a crash.
+    /// The same for every attempt at this ticket's step, before and after a crash. An undo that failed
+    /// may be ordered again, and a runbook must not answer that with what it remembers: each order has
+    /// a key of its own.
     pub fn key(&self, step: &str) -> String {
         let Wanted { playbook, version, .. } = &self.known_request;
-        let name = format!("{}\0{playbook}\0{version}\0{step}", self.ticket_id);
+        let order = self.undo.as_ref().map_or_else(String::new, |_| format!("\0{}", self.origin));
+        let name = format!("{}\0{playbook}\0{version}\0{step}{order}", self.ticket_id);
         Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes()).hyphenated().to_string()
     }
 

@@ -10,6 +10,7 @@
 mod answer;
 mod calls;
 mod input;
+mod kept;
 mod note;
 mod outcome;
 mod perform;
@@ -26,19 +27,18 @@ use tokio::runtime::Runtime;
 use self::answer::entry;
 pub use self::calls::LONGEST_BATCH;
 pub use self::input::UndoOrder;
+use self::kept::Kept;
 use self::note::Note;
 pub use self::outcome::{
-    CAME_BACK_TYPE, CameBackSchema, OUTCOME_TYPE, Outcome, OutcomeSchema, Result as Came, UndoBy,
-    Writer,
+    CAME_BACK_TYPE, Came, CameBackSchema, OUTCOME_TYPE, Outcome, OutcomeSchema, UndoBy, Writer,
 };
-use self::perform::Carried;
 use self::plan::{Plan, Planner, Verdict};
 use super::Stage;
 use super::event::Keep;
 use super::runbook::Caller;
 use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
-use crate::log::{Batch, Follow, LogError, Origin, Outgoing, Record};
+use crate::log::{Batch, Follow, LogError, Outgoing, Record};
 use crate::metrics::Metrics;
 use crate::playbook::Library;
 use crate::resolve::admissions::Admissions;
@@ -59,6 +59,8 @@ pub struct ResolveSettings {
     pub routed: TopicOf,
     /// For feedback about tickets whose playbook is gone.
     pub default_queue: Arc<str>,
+    /// Largest output, in bytes, with its key, its headers and what the log adds.
+    pub max_output_bytes: usize,
     pub writer: Writer,
 }
 
@@ -82,8 +84,8 @@ pub struct Resolve {
     parts: Parts,
     ledger: Ledger,
     plans: Vec<Plan>,
-    /// Calls of attempts that were aborted: when they were made and what came of them.
-    kept: HashMap<Origin, (i64, Carried)>,
+    /// Calls of attempts that were aborted.
+    kept: Kept,
     notes: Vec<Note>,
     /// Playbooks that go off with the batch.
     went_off: Vec<String>,
@@ -99,7 +101,7 @@ impl Resolve {
             parts,
             ledger: Ledger::default(),
             plans: Vec::new(),
-            kept: HashMap::new(),
+            kept: Kept::default(),
             notes: Vec::new(),
             went_off: Vec::new(),
             begun: Instant::now(),
@@ -163,7 +165,25 @@ impl Resolve {
             controls: &self.parts.controls,
             priorities: &self.parts.settings.priorities,
             feedback: &self.parts.settings.feedback,
+            max_output_bytes: self.parts.settings.max_output_bytes,
             now: Timestamp::now(),
+        }
+    }
+
+    /// Lets go of calls that another process has settled, as the ledger says.
+    fn drop_settled(&mut self, batch: &Batch) {
+        for (plan, record) in self.plans.iter().zip(&batch.records) {
+            let settled = match plan {
+                Plan::Act(_, verdict) => *verdict != Verdict::Kept,
+                Plan::Undo(action) => {
+                    let known = self.ledger.find(&action.ticket_id);
+                    known.is_some_and(|k| matches!(k.state, State::Undone | State::HandedBack))
+                }
+                Plan::Dead(_) | Plan::Feedback(_) => false,
+            };
+            if settled {
+                self.kept.drop_one(&record.origin);
+            }
         }
     }
 
@@ -187,12 +207,16 @@ impl Stage for Resolve {
         self.begun = Instant::now();
         self.went_off.clear();
         self.catch_up()?;
+        // Not before: a ledger that cannot be read is no work.
+        self.parts.health.works_for(self.longest);
+        self.kept.drop_before(&batch.from);
         let mut admissions = Admissions::new(&self.ledger, &self.parts.settings.limits);
         let planner = self.planner();
-        let plans = batch.records.iter().map(|record| {
-            planner.plan(record, self.kept.contains_key(&record.origin), &mut admissions)
-        });
+        let kept = |record: &Record| self.kept.has(&record.origin);
+        let records = batch.records.iter();
+        let plans = records.map(|record| planner.plan(record, kept(record), &mut admissions));
         self.plans = plans.collect();
+        self.drop_settled(batch);
         let started = self.plans.iter().zip(&batch.records).filter_map(|(plan, record)| {
             let Plan::Act(action, Verdict::Go { called_ms }) = plan else { return None };
             let on_ms = self.parts.controls.on_again_ms(&action.known_request.playbook);
@@ -225,6 +249,11 @@ impl Stage for Resolve {
         self.dead(record, &Malformed::Refused, Keep::Reference)
     }
 
+    fn stays(&self, output: &Outgoing) -> bool {
+        // What was done is never to be done again, whether or not it could be told.
+        output.topic == self.parts.settings.writer.ledger
+    }
+
     fn committed(&mut self, batch: &Batch) {
         for note in &self.notes {
             note.count(&self.parts.metrics, &self.parts.library);
@@ -232,7 +261,7 @@ impl Stage for Resolve {
         self.notes.clear();
         // The batch may be shorter than the one whose calls were made: the rest comes again.
         for record in &batch.records {
-            self.kept.remove(&record.origin);
+            self.kept.drop_one(&record.origin);
         }
         // Not with the next batch, which may be hours away.
         self.tell_off();

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::outcome::Result as Came;
+use super::outcome::Came;
 use crate::log::{Origin, Record};
 use crate::metrics::Metrics;
 use crate::playbook::Library;

@@ -21,7 +21,7 @@ pub const CAME_BACK_TYPE: &str = "triaged.ticket.came_back.v1";
 /// What became of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Result {
+pub enum Came {
     /// The playbook went through.
     Done,
     /// The same ticket was acted on before; nothing was called.
@@ -36,7 +36,7 @@ pub enum Result {
     NotUndone,
 }
 
-impl Result {
+impl Came {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -58,7 +58,7 @@ impl Result {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcome<'a> {
     pub ticket_id: &'a str,
-    pub outcome: Result,
+    pub outcome: Came,
     pub playbook: &'a str,
     pub version: u64,
     /// Why it was not done; null if it was.
@@ -83,7 +83,7 @@ pub struct Outcome<'a> {
 
 impl<'a> Outcome<'a> {
     /// What came of a record for which nothing was called.
-    pub fn uncalled(ticket_id: &'a str, outcome: Result, playbook: &'a str, version: u64) -> Self {
+    pub fn uncalled(ticket_id: &'a str, outcome: Came, playbook: &'a str, version: u64) -> Self {
         Self {
             ticket_id,
             outcome,

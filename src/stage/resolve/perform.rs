@@ -214,3 +214,28 @@ const UNFIT: &str = "a value cannot stand where the playbook puts it";
 fn holds(expect: &Expect) -> impl Fn(u16, &[u8]) -> Result<(), String> + '_ {
     |status, body| expect.holds(status, body).map_err(|unmet| unmet.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_even_asked_is_no_failure_of_the_playbook() {
+        for (failure, guard, state) in [
+            (Failure::BreakerOpen, Guard::BreakerOpen, State::HandedBack),
+            (Failure::RateLimited, Guard::Busy, State::HandedBack),
+            (Failure::Stopped, Guard::Killed, State::HandedBack),
+            (Failure::Connect, Guard::Failed, State::Failed),
+            (Failure::Status(404), Guard::Failed, State::Failed),
+        ] {
+            let error = CallError::never_sent(failure);
+            let first = judged(&Progress::default(), "unlock", &error);
+            assert_eq!((first.guard, first.state()), (guard, state), "{error}");
+            assert_eq!(first.failure, Some(error.reason()));
+            // Behind a step that went through, nobody knows what there is to be done.
+            let later = judged(&Progress { requests: 1, acted: true }, "mail", &error);
+            assert_eq!((later.guard, later.state()), (Guard::Unknown, State::Unknown), "{error}");
+            assert!(later.detail.starts_with("earlier steps went through, then mail: "));
+        }
+    }
+}

@@ -11,6 +11,7 @@ use crate::log::Record;
 use crate::playbook::{Delivery, Facts, Library, Mode, Standing};
 use crate::resolve::admissions::{Admission, Admissions};
 use crate::resolve::guard::Guard;
+use crate::stage::size;
 use crate::triage::ticket::Malformed;
 
 /// A record, read once, and what is to be done about it.
@@ -48,6 +49,8 @@ pub struct Planner<'a> {
     /// The matrix' priorities, the highest first.
     pub priorities: &'a [Arc<str>],
     pub feedback: &'a str,
+    /// The largest output that the log takes.
+    pub max_output_bytes: usize,
     pub now: Timestamp,
 }
 
@@ -61,21 +64,31 @@ impl Planner<'_> {
             Err(malformed) => Plan::Dead(malformed),
             Ok(action) if action.undo.is_some() => Plan::Undo(action),
             Ok(action) => {
-                let verdict = self.verdict(&action, kept, admissions);
+                let has_room = size::left_room(record, self.max_output_bytes);
+                let verdict = self.verdict(&action, kept, has_room, admissions);
                 Plan::Act(action, verdict)
             }
         }
     }
 
-    fn verdict(&self, action: &Action, kept: bool, admissions: &mut Admissions<'_>) -> Verdict {
+    fn verdict(
+        &self,
+        action: &Action,
+        kept: bool,
+        has_room: bool,
+        admissions: &mut Admissions<'_>,
+    ) -> Verdict {
         let asked = action.asked();
-        if kept {
+        let before = admissions.before(&asked);
+        // Where the ledger knows the end, another process has settled it meanwhile.
+        if kept && matches!(before, None | Some(Admission::Started { .. })) {
             admissions.see(&asked);
             return Verdict::Kept;
         }
         let now_ms = self.now.as_millisecond();
         let on_again_ms = self.controls.on_again_ms(asked.playbook);
-        let admission = admissions.before(&asked).unwrap_or_else(|| match self.may(action) {
+        let may = || if has_room { self.may(action) } else { Err(Guard::NotRecorded) };
+        let admission = before.unwrap_or_else(|| match may() {
             Ok(()) => admissions.admit(&asked, on_again_ms, now_ms),
             Err(guard) => {
                 admissions.see(&asked);
@@ -88,11 +101,16 @@ impl Planner<'_> {
             Admission::Started { called_ms } => {
                 admissions.see(&asked);
                 let off = admissions.is_off(asked.playbook, on_again_ms);
-                if !off && self.repeats(action) && self.may(action).is_ok() {
+                if !off && self.repeats(action) && may().is_ok() {
                     Verdict::Again { called_ms }
                 } else {
                     Verdict::Lost { called_ms }
                 }
+            }
+            // Before the start, only the size can be why.
+            Admission::Held(guard @ Guard::NotRecorded) => {
+                let detail = size::NO_ROOM.to_owned();
+                Verdict::Held(Trouble { detail, ..Trouble::of(guard) })
             }
             Admission::Held(guard) => Verdict::Held(Trouble::of(guard)),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outcome::Result as Came;
+use super::outcome::Came;
 use super::perform::{Carried, Trouble};
 use super::plan::Verdict;
 use crate::resolve::guard::Guard;

@@ -38,17 +38,6 @@ pub enum BreakerState {
     Open,
 }
 
-impl BreakerState {
-    /// The name of the state in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half_open",
-            Self::Open => "open",
-        }
-    }
-}
-
 /// The right to send one request. Belongs to the phase it was given in: what comes of it later
 /// says nothing about another phase.
 #[derive(Debug, PartialEq, Eq)]

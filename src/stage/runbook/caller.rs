@@ -11,7 +11,6 @@ use reqwest::{Client, Url};
 use thiserror::Error;
 
 use super::attempt::{self, Reply};
-use super::breaker::BreakerState;
 use super::call::{Answer, Terms};
 use super::client::Clients;
 use super::credential::{self, Loaded};
@@ -94,11 +93,6 @@ impl Caller {
         Ok(Self { settings, hosts, clients, observer })
     }
 
-    /// The state of every host's breaker, by the host's label.
-    pub fn breakers(&self) -> impl Iterator<Item = (&str, BreakerState)> {
-        self.hosts.values().map(|host| (host.label.as_str(), host.breaker_state()))
-    }
-
     /// Makes `call` on `terms`, with as many requests as the guards allow, the last of which begins
     /// within the longest wait.
     ///
@@ -156,7 +150,8 @@ impl Caller {
             if wait >= latest.saturating_duration_since(Instant::now()) {
                 return Err(failure);
             }
-            if !host.take_retry() {
+            // Who says "in flight" is up: asking after it is no load that failures add.
+            if !in_flight && !host.take_retry() {
                 return Err(refused(Failure::BudgetSpent { last: Box::new(failure) }));
             }
             pause(wait, terms.stopped).await.map_err(refused)?;
@@ -203,8 +198,8 @@ impl Caller {
         let reply = attempt::send(&client, request, self.settings.answer_bytes).await;
         let asked = reply.as_ref().ok().and_then(|reply| reply.asked);
         let outcome = reply.and_then(|reply| judge(call, terms, reply));
-        admission.done(outcome.as_ref().is_err_and(Failure::blames_the_host));
         let name = outcome.as_ref().map_or_else(Failure::reason, |_| "ok");
+        admission.done(outcome.as_ref().is_err_and(Failure::blames_the_host), name);
         self.observer.called(&host.label, name, began.elapsed().as_secs_f64());
         outcome.map_err(|failure| Failed { failure, asked })
     }

@@ -1,7 +1,7 @@
 //! The HTTP clients: one for all calls, and one for each client certificate in use.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, redirect, retry};
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::dns::FilteredResolver;
 use super::failure::Failure;
 use super::tls;
+use crate::sync::lock;
 
 pub(super) struct Clients {
     roots: Arc<RootCertStore>,
@@ -52,7 +53,7 @@ impl Clients {
             .chain_update(key)
             .finalize()
             .into();
-        let mut identified = self.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut identified = lock(&self.identified);
         if let Some((known, client)) = identified.get(name)
             && *known == digest
         {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
@@ -14,11 +14,12 @@ use super::failure::Failure;
 use super::retry::RetryBudget;
 use super::settings::CallerSettings;
 use crate::resolve::host::AllowedHost;
+use crate::sync::lock;
 
 /// How long a wait goes on before the kill switch is looked at again.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Hears what happens, for metrics. `host` is a name and port from the settings.
+/// Hears what happens, for metrics and the log. `host` is a name and port from the settings.
 pub trait Observer: Send + Sync {
     /// A request ended: `ok`, or the reason of its failure.
     fn called(&self, host: &str, outcome: &'static str, seconds: f64);
@@ -26,8 +27,9 @@ pub trait Observer: Send + Sync {
     fn refused(&self, host: &str, reason: &'static str);
     /// A request is sent again.
     fn retried(&self, host: &str);
-    /// The host's breaker changed its state.
-    fn breaker(&self, host: &str, state: BreakerState);
+    /// The host's breaker changed its state; `outcome` is that of the request which changed it, as in
+    /// `called`, and none where a request is about to find out.
+    fn breaker(&self, host: &str, state: BreakerState, outcome: Option<&'static str>);
 }
 
 /// Hears nothing.
@@ -35,7 +37,7 @@ impl Observer for () {
     fn called(&self, _: &str, _: &'static str, _: f64) {}
     fn refused(&self, _: &str, _: &'static str) {}
     fn retried(&self, _: &str) {}
-    fn breaker(&self, _: &str, _: BreakerState) {}
+    fn breaker(&self, _: &str, _: BreakerState, _: Option<&'static str>) {}
 }
 
 pub(super) struct Host {
@@ -68,10 +70,6 @@ impl Host {
     /// Takes one extra request out of the budget, if there is one.
     pub fn take_retry(&self) -> bool {
         lock(&self.budget).take()
-    }
-
-    pub fn breaker_state(&self) -> BreakerState {
-        lock(&self.breaker).state()
     }
 
     /// Waits for room among the requests in flight and in the rate, but no longer than until `latest`.
@@ -116,7 +114,7 @@ impl Host {
             (pass, changed(before, breaker.state()))
         };
         if let Some(state) = change {
-            observer.breaker(&self.label, state);
+            observer.breaker(&self.label, state, None);
         }
         let pass = pass.ok_or(Failure::BreakerOpen)?;
         Ok(Admission { host: self, observer, pass: Some(pass) })
@@ -143,8 +141,9 @@ pub(super) struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Tells the breaker how the request ended.
-    pub fn done(mut self, failed: bool) {
+    /// Tells the breaker how the request ended, and the observer what that changed. `failed` says
+    /// whether `outcome` speaks against the host.
+    pub fn done(mut self, failed: bool, outcome: &'static str) {
         let Some(pass) = self.pass.take() else { return };
         let change = {
             let mut breaker = lock(&self.host.breaker);
@@ -153,7 +152,7 @@ impl Admission<'_> {
             changed(before, breaker.state())
         };
         if let Some(state) = change {
-            self.observer.breaker(&self.host.label, state);
+            self.observer.breaker(&self.host.label, state, Some(outcome));
         }
     }
 }
@@ -183,11 +182,6 @@ pub(super) async fn pause(time: Duration, stopped: &dyn Fn() -> bool) -> Result<
         }
         tokio::time::sleep(left.min(LOOK)).await;
     }
-}
-
-/// A lock that outlives a panic elsewhere: what it guards is whole between any two steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use jiff::fmt::rfc2822;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryRule {
     /// Requests at most for one call, the first included. Asking after an earlier request that is
-    /// still in flight (409) does not count; the budget and the deadline bound it.
+    /// still in flight (409) does not count and takes nothing of the budget; the longest wait bounds
+    /// it.
     pub attempts: u32,
     /// The longest first wait, and the shortest that `Retry-After` may ask for. Doubles with each
     /// failure.
@@ -60,7 +61,7 @@ pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// The extra requests that a host has left: a share of the calls, and a reserve. Over any time
-/// they are at most `share` x calls + `reserve`, whatever the host answers.
+/// they are at most `share` x calls + `reserve`, whatever the host answers but "in flight" (409).
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     share: f64,

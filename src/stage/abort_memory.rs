@@ -20,13 +20,13 @@ pub enum Sentence {
     Reference,
 }
 
-/// The loop's memory of aborts.
+/// The loop's memory of aborts, and what follows from it.
 ///
 /// A batch that the log refuses for its content [`PATIENCE`] times is halved, again at every
 /// further refusal, until the poisonous record stands alone; its dead letter takes the place of
 /// its outputs, and the batch size recovers. Aborts for any other reason only cost time.
 #[derive(Debug)]
-pub struct Patience {
+pub struct AbortMemory {
     configured: usize,
     records: usize,
     aborts: u32,
@@ -36,7 +36,7 @@ pub struct Patience {
     condemned: BTreeMap<Origin, Sentence>,
 }
 
-impl Patience {
+impl AbortMemory {
     /// The memory of a loop whose batches hold up to `records` records.
     pub fn new(records: usize) -> Self {
         let configured = records.max(1);
@@ -153,20 +153,20 @@ mod tests {
     /// Commits everything but the batches that hold `poison`; returns the condemned record and
     /// the number of aborts it took.
     fn hunt(poison: i64, size: usize, end: i64) -> (i64, u32) {
-        let mut patience = Patience::new(size);
+        let mut memory = AbortMemory::new(size);
         let (mut position, mut aborts) = (0, 0);
         while position < end {
-            let upto = (position + i64::try_from(patience.records()).unwrap()).min(end);
+            let upto = (position + i64::try_from(memory.records()).unwrap()).min(end);
             let batch = batch(position..upto);
-            if batch.records.iter().any(|r| patience.sentence(&r.origin).is_some()) {
+            if batch.records.iter().any(|r| memory.sentence(&r.origin).is_some()) {
                 assert_eq!(batch.records.len(), 1);
                 return (batch.records[0].origin.offset, aborts);
             }
             if (position..upto).contains(&poison) {
                 aborts += 1;
-                patience.aborted(AbortReason::RecordRefused, &batch).unwrap();
+                memory.aborted(AbortReason::RecordRefused, &batch).unwrap();
             } else {
-                patience.committed(&batch);
+                memory.committed(&batch);
                 position = upto;
             }
         }
@@ -186,77 +186,77 @@ mod tests {
 
     #[test]
     fn the_limit_recovers_by_doubling_after_the_dead_letter() {
-        let mut patience = Patience::new(8);
+        let mut memory = AbortMemory::new(8);
         for size in [8, 8, 8, 4, 2, 1] {
-            assert_eq!(patience.records(), size);
-            patience
+            assert_eq!(memory.records(), size);
+            memory
                 .aborted(AbortReason::RecordRefused, &batch(0..i64::try_from(size).unwrap()))
                 .unwrap();
         }
-        let sentence = |p: &Patience| p.sentence(&batch(0..1).records[0].origin);
-        assert_eq!(sentence(&patience), Some(Sentence::DeadLetter));
-        patience.committed(&batch(0..1));
-        assert_eq!(sentence(&patience), None);
-        assert_eq!(patience.records(), 2);
-        patience.committed(&batch(1..3));
-        patience.committed(&batch(3..7));
-        patience.committed(&batch(7..15));
-        assert_eq!(patience.records(), 8);
+        let sentence = |p: &AbortMemory| p.sentence(&batch(0..1).records[0].origin);
+        assert_eq!(sentence(&memory), Some(Sentence::DeadLetter));
+        memory.committed(&batch(0..1));
+        assert_eq!(sentence(&memory), None);
+        assert_eq!(memory.records(), 2);
+        memory.committed(&batch(1..3));
+        memory.committed(&batch(3..7));
+        memory.committed(&batch(7..15));
+        assert_eq!(memory.records(), 8);
     }
 
     #[test]
     fn a_refused_dead_letter_is_tried_by_reference_and_then_the_loop_gives_up() {
-        let mut patience = Patience::new(1);
+        let mut memory = AbortMemory::new(1);
         let alone = batch(7..8);
-        let sentence = |p: &Patience| p.sentence(&alone.records[0].origin);
+        let sentence = |p: &AbortMemory| p.sentence(&alone.records[0].origin);
         for _ in 0..3 {
-            assert_eq!(sentence(&patience), None);
-            patience.aborted(AbortReason::RecordRefused, &alone).unwrap();
+            assert_eq!(sentence(&memory), None);
+            memory.aborted(AbortReason::RecordRefused, &alone).unwrap();
         }
-        assert_eq!(sentence(&patience), Some(Sentence::DeadLetter));
-        patience.aborted(AbortReason::RecordRefused, &alone).unwrap();
-        assert_eq!(sentence(&patience), Some(Sentence::Reference));
-        let why = patience.aborted(AbortReason::RecordRefused, &alone).unwrap_err();
+        assert_eq!(sentence(&memory), Some(Sentence::DeadLetter));
+        memory.aborted(AbortReason::RecordRefused, &alone).unwrap();
+        assert_eq!(sentence(&memory), Some(Sentence::Reference));
+        let why = memory.aborted(AbortReason::RecordRefused, &alone).unwrap_err();
         assert!(why.contains("in/0@7"), "{why}");
     }
 
     #[test]
     fn the_environment_is_never_blamed_on_a_record() {
-        let mut patience = Patience::new(8);
+        let mut memory = AbortMemory::new(8);
         for _ in 0..100 {
             for reason in AbortReason::ALL {
                 if !reason.blames_a_record() {
-                    patience.aborted(reason, &batch(0..1)).unwrap();
+                    memory.aborted(reason, &batch(0..1)).unwrap();
                 }
             }
         }
-        assert_eq!(patience.records(), 8);
-        assert!(patience.condemned.is_empty());
+        assert_eq!(memory.records(), 8);
+        assert!(memory.condemned.is_empty());
     }
 
     #[test]
     fn only_unauthorized_in_a_row_ends_the_process() {
-        let mut patience = Patience::new(8);
+        let mut memory = AbortMemory::new(8);
         for _ in 0..10 {
-            patience.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
-            patience.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
-            patience.aborted(AbortReason::Delivery, &batch(0..1)).unwrap();
+            memory.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
+            memory.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
+            memory.aborted(AbortReason::Delivery, &batch(0..1)).unwrap();
         }
-        patience.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
-        patience.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
-        assert!(patience.aborted(AbortReason::Unauthorized, &batch(0..1)).is_err());
+        memory.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
+        memory.aborted(AbortReason::Unauthorized, &batch(0..1)).unwrap();
+        assert!(memory.aborted(AbortReason::Unauthorized, &batch(0..1)).is_err());
     }
 
     #[test]
     fn pauses_grow_to_a_bound_and_start_over_after_a_commit() {
-        let mut patience = Patience::new(8);
+        let mut memory = AbortMemory::new(8);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            pauses.push(patience.aborted(AbortReason::Delivery, &batch(0..1)).unwrap());
+            pauses.push(memory.aborted(AbortReason::Delivery, &batch(0..1)).unwrap());
         }
         assert!(pauses.is_sorted());
         assert_eq!((pauses[0], pauses[39]), (FIRST_PAUSE, LONGEST_PAUSE));
-        patience.committed(&batch(0..1));
-        assert_eq!(patience.aborted(AbortReason::Delivery, &batch(1..2)).unwrap(), FIRST_PAUSE);
+        memory.committed(&batch(0..1));
+        assert_eq!(memory.aborted(AbortReason::Delivery, &batch(1..2)).unwrap(), FIRST_PAUSE);
     }
 }
