@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::playbook::{Approval, LOCK_FILE, Refused, TextFile, approve};
+use crate::sync::lock;
 
 /// The playbooks that ship.
 const PLAYBOOKS: [(&str, &str); 4] = [
@@ -222,8 +223,8 @@ fn name(method: &str, path: &[&str]) -> String {
 }
 
 impl Server {
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
     }
 
     async fn answer(

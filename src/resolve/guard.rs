@@ -66,7 +66,7 @@ pub enum Guard {
     NotVerified,
     /// The requester says that it did not help.
     NotHelped,
-    /// The start of the call could not be recorded.
+    /// The start of the call, or what would come of it, could not be recorded.
     NotRecorded,
 }
 
