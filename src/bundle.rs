@@ -40,12 +40,18 @@ const PROBE_TOLERANCE: f64 = 1e-5;
 /// Why a bundle is refused, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    #[error("cannot read {path}: {source}; name a directory that `triaged train` wrote", path = path.display())]
+    #[error(
+        "cannot read {path}: {source}; set model.dir (resolve.model for known requests) or give --model, \
+         a directory that `triaged train` wrote",
+        path = whole(path)
+    )]
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write {path}: {source}", path = path.display())]
     Write { path: PathBuf, source: std::io::Error },
     #[error("manifest.json cannot be understood: {0}; train the model again")]
     Manifest(serde_json::Error),
+    #[error("what {file} is to hold cannot be written as JSON: {source}")]
+    NotJson { file: &'static str, source: serde_json::Error },
     #[error(
         "the bundle has format {found}, this version reads {FORMAT}; train the model with this \
          version, or run the version that wrote it"
@@ -58,6 +64,12 @@ pub enum BundleError {
     )]
     Size { file: String, expected: u64, found: u64 },
     #[error(
+        "{path} has more than {limit} bytes, which no such file of a bundle has; name a directory that \
+         `triaged train` wrote",
+        path = path.display()
+    )]
+    Oversized { path: PathBuf, limit: u64 },
+    #[error(
         "{file} would have {bytes} bytes, and no bundle with more than {MAX_FILE} in a file is opened; \
          make features.size smaller, or put labels together"
     )]
@@ -66,6 +78,8 @@ pub enum BundleError {
         "{file} is not the file that the manifest was written for (its SHA-256 differs); copy the bundle again, whole"
     )]
     Checksum { file: String },
+    #[error("{file} is not text (UTF-8), and its SHA-256 is right; train the model again")]
+    NotText { file: &'static str },
     #[error(transparent)]
     Tokenizer(#[from] DefinitionError),
     #[error("weights.safetensors cannot be used: {0}; train the model again")]
@@ -93,6 +107,11 @@ pub enum BundleError {
         old = old.display()
     )]
     CutOff { dir: PathBuf, old: PathBuf },
+}
+
+/// A path that says where it was looked for, whatever folder the process was started in.
+fn whole(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Files with their names.
@@ -180,7 +199,7 @@ impl Bundle {
     pub fn files(&self) -> Result<(Vec<u8>, NamedFiles), BundleError> {
         let mut probes = Vec::new();
         for probe in &self.probes {
-            serde_json::to_writer(&mut probes, probe).map_err(BundleError::Manifest)?;
+            serde_json::to_writer(&mut probes, probe).map_err(not_json(PROBES))?;
             probes.push(b'\n');
         }
         let files = vec![
@@ -196,16 +215,20 @@ impl Bundle {
         let mut manifest = self.manifest.clone();
         manifest.files =
             files.iter().map(|(name, bytes)| ((*name).to_owned(), FileSum::of(bytes))).collect();
-        let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(BundleError::Manifest)?;
+        let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(not_json(MANIFEST))?;
         bytes.push(b'\n');
         Ok((bytes, files))
     }
 }
 
+fn not_json(file: &'static str) -> impl FnOnce(serde_json::Error) -> BundleError {
+    move |source| BundleError::NotJson { file, source }
+}
+
 /// The id of a model: the beginning of the SHA-256 of its manifest, which holds those of the
 /// other files.
 fn model_id(manifest: &[u8]) -> ModelId {
-    let hex = manifest::hex(&Sha256::digest(manifest));
+    let hex = format!("{:x}", Sha256::digest(manifest));
     ModelId::new(&hex[..12])
 }
 
@@ -244,8 +267,11 @@ fn load(dir: &Path, manifest: &Manifest, file: &'static str) -> Result<Vec<u8>, 
     let found = fs::metadata(&path)
         .map_err(|source| BundleError::Read { path: path.clone(), source })?
         .len();
-    if found != sum.size || found > MAX_FILE {
+    if found != sum.size {
         return Err(BundleError::Size { file: file.to_owned(), expected: sum.size, found });
+    }
+    if found > MAX_FILE {
+        return Err(BundleError::Oversized { path, limit: MAX_FILE });
     }
     let bytes = read_file(&path, MAX_FILE)?;
     if FileSum::of(&bytes) != *sum {
@@ -296,14 +322,13 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
         .read_to_end(&mut bytes)
         .map_err(fail)?;
     if read as u64 > limit {
-        let file = path.display().to_string();
-        return Err(BundleError::Size { file, expected: limit, found: read as u64 });
+        return Err(BundleError::Oversized { path: path.to_owned(), limit });
     }
     Ok(bytes)
 }
 
-fn text(file: &str, bytes: Vec<u8>) -> Result<String, BundleError> {
-    String::from_utf8(bytes).map_err(|_| BundleError::Checksum { file: file.to_owned() })
+fn text(file: &'static str, bytes: Vec<u8>) -> Result<String, BundleError> {
+    String::from_utf8(bytes).map_err(|_| BundleError::NotText { file })
 }
 
 fn parse_probes(text: &str) -> Result<Vec<Probe>, BundleError> {

@@ -103,12 +103,16 @@ pub struct HeadMetrics {
     pub majority: f64,
     pub macro_f1: f64,
     pub calibration_error: f64,
-    pub log_loss: f64,
-    pub brier: f64,
+    /// Over the test tickets whose label it knows, as the one below; none without any.
+    pub log_loss: Option<f64>,
+    pub brier: Option<f64>,
     /// Share of the tickets that it decides alone by the default policy, and how many of those were
     /// right.
     pub coverage: f64,
     pub precision: f64,
+    /// The same of the labels' first level, where they have two (`Network/VPN`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_level: Option<Box<HeadMetrics>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +123,7 @@ pub struct FileSum {
 
 impl FileSum {
     pub fn of(bytes: &[u8]) -> Self {
-        Self { sha256: hex(&Sha256::digest(bytes)), size: bytes.len() as u64 }
+        Self { sha256: format!("{:x}", Sha256::digest(bytes)), size: bytes.len() as u64 }
     }
 }
 
@@ -139,9 +143,4 @@ impl Manifest {
         }
         serde_json::from_slice(bytes).map_err(BundleError::Manifest)
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -178,6 +178,40 @@ fn every_byte_is_watched() {
 }
 
 #[test]
+fn a_file_is_refused_for_what_is_wrong_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    write(&path, &bundle()).unwrap();
+    let manifest = Manifest::parse(&fs::read(path.join(MANIFEST)).unwrap()).unwrap();
+    // The manifest says of a file what is true.
+    let listed = |file: &str, sum: FileSum| {
+        let mut manifest = manifest.clone();
+        manifest.files.insert(file.to_owned(), sum);
+        fs::write(path.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+        open(&path).unwrap_err()
+    };
+    // Nothing is stored of so many zeros.
+    let stretch =
+        |file: &str, size| fs::File::create(path.join(file)).unwrap().set_len(size).unwrap();
+
+    let card = fs::read(path.join(CARD)).unwrap();
+    fs::write(path.join(CARD), [0xff]).unwrap();
+    let error = listed(CARD, FileSum::of(&[0xff]));
+    assert!(matches!(error, BundleError::NotText { file: CARD }), "{error}");
+    fs::write(path.join(CARD), card).unwrap();
+
+    stretch(TOKENIZER, MAX_FILE + 1);
+    let error = listed(TOKENIZER, FileSum { size: MAX_FILE + 1, sha256: String::new() });
+    assert!(matches!(error, BundleError::Oversized { limit: MAX_FILE, .. }), "{error}");
+
+    stretch(MANIFEST, MAX_MANIFEST + 1);
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, BundleError::Oversized { limit: MAX_MANIFEST, .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("manifest.json has more than 16777216 bytes"), "{said}");
+}
+
+#[test]
 fn parts_that_are_not_numbers_or_do_not_fit_are_refused() {
     let mut broken = bundle();
     broken.weights[2] = f32::NAN;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{document, exact, percent};
 use crate::triage::change::Change;
-use crate::triage::decision::{Category, Decision, Doubt};
+use crate::triage::decision::{Category, Decision, Doubt, Outcome};
 use crate::triage::model::Explanation;
 use crate::triage::text::redact::MaskKind;
 use crate::triage::text::tokens::Words;
@@ -35,9 +35,20 @@ pub fn page(
                 }
                 "."
             }
-            @match &decision.review {
-                Some(review) => p { "A person has to look: " (review.detail) "." },
-                None => p { "It goes to " b { (decision.queue) } " without a person." },
+            @match decision.outcome {
+                Outcome::Review => p {
+                    "A person has to look" @if let Some(review) = &decision.review { ": " (review.detail) } "."
+                },
+                Outcome::Routed => p { "It goes to " b { (decision.queue) } " without a person." },
+                Outcome::Resolve => p { "A playbook acts on it without a person." },
+            }
+            @if let Some(known) = &decision.known_request {
+                p {
+                    "The playbook " b { (known.playbook) } ", version " (known.version) ", answers it"
+                    @if let Some(guard) = known.held_by { ", but is held back by " (guard.as_str()) }
+                    @if let Some(detail) = &known.detail { ": " (detail) }
+                    "."
+                }
             }
         }
         h2 { "The words that did it" }
@@ -137,7 +148,12 @@ pub fn changes(
         sentences
             .push(format!("Its lead over {second} would be larger without {}.", quoted(&against)));
     }
-    sentences.push(needed(category, decision.review.as_ref().map(|review| review.reason)));
+    sentences.push(match decision.outcome {
+        Outcome::Resolve => {
+            String::from("A playbook acts on it, however sure the model is of the category.")
+        }
+        _ => needed(category, decision.review.as_ref().map(|review| review.reason)),
+    });
     sentences
 }
 

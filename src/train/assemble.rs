@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Counts;
 use super::data::{Data, Example};
-use super::evaluate::Evaluation;
+use super::evaluate::{Evaluation, HeadEvaluation};
 use super::head::Trained;
 use super::recipe::{Field, Recipe};
 use super::split;
@@ -105,23 +105,28 @@ pub fn split_facts(summary: &split::Summary) -> SplitFacts {
 
 /// What the manifest says of how good the heads were.
 pub fn metrics(evaluation: &Evaluation) -> BTreeMap<Target, HeadMetrics> {
-    let whole = evaluation.heads.iter().filter(|h| !h.first_level);
-    whole
-        .map(|h| {
-            let metrics = HeadMetrics {
-                tickets: h.tickets,
-                accuracy: h.accuracy,
-                majority: h.majority,
-                macro_f1: h.macro_f1,
-                calibration_error: h.calibration_error,
-                log_loss: h.log_loss,
-                brier: h.brier,
-                coverage: h.coverage,
-                precision: h.precision,
-            };
-            (h.target, metrics)
-        })
-        .collect()
+    let heads = || evaluation.heads.iter();
+    let first_level = |target: Target| heads().find(|h| h.first_level && h.target == target);
+    let of = |h: &HeadEvaluation| {
+        let first_level = first_level(h.target).map(|first| Box::new(head_metrics(first, None)));
+        (h.target, head_metrics(h, first_level))
+    };
+    heads().filter(|h| !h.first_level).map(of).collect()
+}
+
+fn head_metrics(h: &HeadEvaluation, first_level: Option<Box<HeadMetrics>>) -> HeadMetrics {
+    HeadMetrics {
+        tickets: h.tickets,
+        accuracy: h.accuracy,
+        majority: h.majority,
+        macro_f1: h.macro_f1,
+        calibration_error: h.calibration_error,
+        log_loss: h.log_loss,
+        brier: h.brier,
+        coverage: h.coverage,
+        precision: h.precision,
+        first_level,
+    }
 }
 
 /// A dozen test tickets that the model gets right, in turn from every label.

@@ -145,7 +145,7 @@ fn numbers(out: &mut String, report: &TrainReport) {
             percent(h.accuracy),
             percent(h.majority),
             percent(h.macro_f1),
-            percent(h.calibration_error),
+            words::calibration_error(h, report.held_out.as_ref(), percent),
             own(Some(h.coverage)),
             own(h.precision_alone()),
             percent(at)

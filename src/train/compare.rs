@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::audit::duplicates;
 use super::calibrate::chance_of_wins;
+use super::copies::Copies;
 use super::data::Example;
-use super::evaluate::{held_back, usual_policy};
+use super::evaluate::{held_back, is_zero, usual_policy};
 use crate::triage::model::{Model, Scratch, Target};
 use crate::triage::priority::Proposal;
 
 /// A new model fails when it is less often right and that is less likely than this by chance.
 const SIGNIFICANT: f64 = 0.05;
-/// A class with fewer tickets than this cannot fail the gate.
+/// A class with fewer tickets than this, copies left out, cannot fail the gate.
 const CLASS_TICKETS: u64 = 50;
 
 /// One model's category for a ticket.
@@ -33,6 +35,8 @@ pub struct Row<'a> {
     pub truth: &'a str,
     pub old: Answer<'a>,
     pub new: Answer<'a>,
+    /// Its text, or nearly so, and its label came before: it shows nothing new.
+    pub copy: bool,
 }
 
 /// What the gate lets pass, and how much is listed.
@@ -50,6 +54,10 @@ pub struct Gate<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     pub tickets: u64,
+    /// Those of them whose text, or nearly so, and label came before. The test and the classes that
+    /// can fail the gate count a text and its label once, all other numbers every ticket.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copies: u64,
     pub old: Side,
     pub new: Side,
     /// Tickets that only the new model gets right.
@@ -89,6 +97,8 @@ pub struct Side {
 pub struct ClassChange {
     pub label: String,
     pub tickets: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copies: u64,
     pub old_recall: f64,
     pub new_recall: f64,
     pub wins: u64,
@@ -120,9 +130,10 @@ pub struct Flipped {
 pub enum Failure {
     #[error(
         "it is right on {:.1}% of the tickets, the old one on {:.1}%, and that is not chance \
-         (p = {p:.4})",
+         (p {p})",
         .new * 100.0,
-        .old * 100.0
+        .old * 100.0,
+        p = p_value(*p)
     )]
     Worse { old: f64, new: f64, p: f64 },
     #[error(
@@ -154,13 +165,15 @@ pub fn rows<'a>(
             knows_truth: head.labels.iter().any(|l| &**l == truth),
         })
     };
-    let row = |example: &'a Example| {
+    let groups = duplicates::find(examples).groups;
+    let mut copies = Copies::new();
+    let row = |(example, group): (&'a Example, u32)| {
         each();
         let truth = example.label(Target::Category)?;
         let (old, new) = (answer(old, example, truth)?, answer(new, example, truth)?);
-        Some(Row { id: &example.id, truth, old, new })
+        Some(Row { id: &example.id, truth, old, new, copy: copies.is_copy(group, truth) })
     };
-    examples.iter().filter_map(row).collect()
+    examples.iter().zip(groups).filter_map(row).collect()
 }
 
 /// Compares two models' answers and says whether the new one may replace the old one.
@@ -168,13 +181,17 @@ pub fn rows<'a>(
 /// It fails when it is less often right and a one-sided McNemar test says that this is not chance
 /// (p < 0.05), or when a class of 50 or more tickets loses more than `gate.max_drop` points of
 /// recall and is not among `gate.allowed`. A ticket whose true label a model does not have counts
-/// as wrong for that model.
+/// as wrong for that model. Copies of other tickets count for neither of the two bars.
 pub fn compare(rows: &[Row<'_>], gate: &Gate<'_>) -> Comparison {
     let mut all = Tally::default();
+    let mut distinct = Tally::default();
     let mut classes: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut flips: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
     for row in rows {
         all.add(row);
+        if !row.copy {
+            distinct.add(row);
+        }
         classes.entry(row.truth).or_default().add(row);
         if row.old.label != row.new.label {
             flips.entry((row.old.label, row.new.label)).or_default().add(row);
@@ -194,12 +211,13 @@ pub fn compare(rows: &[Row<'_>], gate: &Gate<'_>) -> Comparison {
     let flipped = rows.iter().filter(|r| r.old.label != r.new.label).take(gate.listed);
     let mut comparison = Comparison {
         tickets: all.tickets,
+        copies: all.copies,
         old: side(rows, |row| row.old),
         new: side(rows, |row| row.new),
         wins: all.wins,
         losses: all.losses,
-        p_worse: mid_p(all.losses, all.wins),
-        p_better: mid_p(all.wins, all.losses),
+        p_worse: mid_p(distinct.losses, distinct.wins),
+        p_better: mid_p(distinct.wins, distinct.losses),
         classes: classes.into_iter().map(|(label, tally)| tally.class(label)).collect(),
         flips,
         flipped: flipped
@@ -221,7 +239,7 @@ fn failures(c: &Comparison, gate: &Gate<'_>) -> Vec<Failure> {
     let worse = (new < old && p < SIGNIFICANT).then_some(Failure::Worse { old, new, p });
     let dropped = c.classes.iter().filter(|class| {
         // A hair of slack, or a drop of exactly the points allowed would fail by rounding.
-        class.tickets >= CLASS_TICKETS
+        class.tickets - class.copies >= CLASS_TICKETS
             && (class.old_recall - class.new_recall) * 100.0 > gate.max_drop + 1e-9
             && !gate.allowed.contains(&class.label)
     });
@@ -245,9 +263,21 @@ fn mid_p(worse: u64, better: u64) -> f64 {
     f64::midpoint(or_more, more)
 }
 
+/// A p-value behind its sign, `= 0.0312`; next to nothing and next to certainty are no numbers.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.0001 {
+        "< 0.0001".to_owned()
+    } else if p > 0.9999 {
+        "> 0.9999".to_owned()
+    } else {
+        format!("= {p:.4}")
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     tickets: u64,
+    copies: u64,
     old_right: u64,
     new_right: u64,
     wins: u64,
@@ -258,6 +288,7 @@ impl Tally {
     fn add(&mut self, row: &Row<'_>) {
         let (old, new) = (row.old.label == row.truth, row.new.label == row.truth);
         self.tickets += 1;
+        self.copies += u64::from(row.copy);
         self.old_right += u64::from(old);
         self.new_right += u64::from(new);
         self.wins += u64::from(new && !old);
@@ -268,6 +299,7 @@ impl Tally {
         ClassChange {
             label: label.to_owned(),
             tickets: self.tickets,
+            copies: self.copies,
             old_recall: share(self.old_right, self.tickets),
             new_recall: share(self.new_right, self.tickets),
             wins: self.wins,

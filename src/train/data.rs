@@ -3,6 +3,7 @@
 //! Each format has a reader that only finds the cells of a row. Rows become examples in blocks, on
 //! two threads, in their order.
 
+mod bad_dates;
 mod csv;
 mod json;
 #[cfg(feature = "parquet")]
@@ -25,7 +26,6 @@ use sha2::{Digest, Sha256};
 use super::dates;
 use super::recipe::{Columns, Field, Purpose, Recipe};
 use super::{Progress, Step, TrainError};
-use crate::bundle::manifest::hex;
 use crate::triage::model::Target;
 use crate::triage::requests::OTHER;
 use crate::triage::text::Text;
@@ -33,6 +33,7 @@ use crate::triage::text::fields;
 use crate::triage::text::language::{Language, language};
 use crate::triage::text::redact::redact;
 
+pub use bad_dates::BadDates;
 pub use rejection::Rejection;
 pub use remarks::Place;
 
@@ -75,8 +76,8 @@ pub struct Data {
     pub spellings: BTreeMap<Arc<str>, BTreeMap<String, u64>>,
     /// The recipe's aliases with the tickets that each renamed.
     pub aliases: BTreeMap<String, u64>,
-    /// Examples with a date that cannot be read.
-    pub unreadable_dates: u64,
+    /// Dates of examples that cannot be read.
+    pub bad_dates: Option<BadDates>,
     /// Tickets were to have dates: some have the column, or the recipe names one of its own.
     pub dates_expected: bool,
     /// Columns that the recipe names, other than by default, and that no example has.
@@ -93,13 +94,13 @@ struct Row {
     example: Example,
     spelling: String,
     category: String,
-    /// It has a date that cannot be read.
-    unreadable_date: bool,
+    /// Its date, if that cannot be read.
+    bad_date: Option<String>,
     /// Whether it has each of the recipe's columns.
     present: Vec<bool>,
 }
 
-/// Reads all rows of all files: CSV where the name ends in `.csv`, Parquet where it ends in
+/// Reads all rows of all files: CSV where the name ends in `.csv` or `.tsv`, Parquet where it ends in
 /// `.parquet`, JSON lines otherwise.
 ///
 /// # Errors
@@ -114,22 +115,25 @@ pub fn read(
     let columns = recipe.columns.names();
     let present = vec![false; columns.len()];
     let (path, found) = (Path::new(""), BTreeSet::new());
-    let mut reading = Reading { recipe, columns, path, data, present, found, progress };
+    let mut reading = Reading { recipe, columns, path, before: 0, data, present, found, progress };
     let mut sum = Sha256::new();
     for path in files {
         reading.path = path;
+        reading.before = reading.data.rows;
         let fail = |source| TrainError::Read { path: path.clone(), source };
         let file = File::open(path).map_err(fail)?;
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("csv") => csv::read(Hashing { inner: file, sum: &mut sum }, path, &mut reading)?,
+            Some("csv" | "tsv") => {
+                csv::read(Hashing { inner: file, sum: &mut sum }, path, &mut reading)?;
+            }
             Some("parquet") => parquet::read(file, &mut sum, path, &mut reading)?,
             _ => json::read(Hashing { inner: file, sum: &mut sum }, &mut reading).map_err(fail)?,
         }
     }
     let (absent, dates_expected) = (reading.absent(), reading.dates_expected());
     let Reading { data, found, .. } = reading;
-    let data = Data { absent, dates_expected, sha256: hex(&sum.finalize()), ..data };
+    let data = Data { absent, dates_expected, sha256: format!("{:x}", sum.finalize()), ..data };
     if data.examples.is_empty() {
         return Err(TrainError::Empty { rows: data.rows, why: data.why_none(&found) });
     }
@@ -163,6 +167,8 @@ struct Reading<'a> {
     columns: Vec<&'a str>,
     /// The file that is being read.
     path: &'a Path,
+    /// Rows of the files before it.
+    before: u64,
     data: Data,
     /// Which of the columns an example had so far.
     present: Vec<bool>,
@@ -179,14 +185,21 @@ impl<'a> Reading<'a> {
         let recipe = self.recipe;
         let fields = || recipe.fields.iter().map(Field::table_column);
         let mut needed = recipe.columns.category.iter().map(String::as_str).chain(fields());
-        let found = names.iter().copied().flatten();
+        let found = || names.iter().copied().flatten();
         if let Some(missing) = needed.find(|column| place(column).is_none()) {
-            let found = remarks::names(found, missing);
+            let found = remarks::names(found(), missing);
             let (path, column) = (self.path.to_owned(), missing.to_owned());
             return Err(TrainError::NoColumn { path, column, found });
         }
-        self.found.extend(found.map(str::to_owned));
-        Ok(self.columns.iter().copied().chain(fields()).map(place).collect())
+        let used = || self.columns.iter().copied().chain(fields());
+        if let Some(twice) = used().find(|column| found().filter(|name| name == column).count() > 1)
+        {
+            let (path, source) = (self.path.to_owned(), remarks::twice(twice));
+            return Err(TrainError::Read { path, source });
+        }
+        let places = used().map(place).collect();
+        self.found.extend(found().map(str::to_owned));
+        Ok(places)
     }
 
     /// Takes some rows in; `cells` reads one, if it can be read.
@@ -204,6 +217,9 @@ impl<'a> Reading<'a> {
             match &row {
                 Ok(row) => {
                     self.present.iter_mut().zip(&row.present).for_each(|(all, one)| *all |= one);
+                    if let Some(date) = &row.bad_date {
+                        self.data.add_bad_date(date, self.before, self.path, self.recipe);
+                    }
                 }
                 Err((Some(line), why)) if !self.data.first.contains_key(why) => {
                     self.data.first.insert(why.clone(), Place::new(self.path, *line));
@@ -249,11 +265,22 @@ fn in_two<'i, T: Sync, R: Send>(items: &'i [T], work: impl Fn(&'i T) -> R + Sync
 }
 
 impl Data {
+    /// Of the row that is pushed next; `before` are those of the files before its own.
+    fn add_bad_date(&mut self, date: &str, before: u64, path: &Path, recipe: &Recipe) {
+        match &mut self.bad_dates {
+            Some(bad) => bad.tickets += 1,
+            None => {
+                let row = self.rows + 1 - before;
+                let format = recipe.columns.created_at_format.as_deref();
+                self.bad_dates = Some(BadDates::first(date, row, path, format));
+            }
+        }
+    }
+
     fn push(&mut self, row: Result<Row, Rejection>) {
         self.rows += 1;
         match row {
-            Ok(Row { mut example, spelling, category, unreadable_date, .. }) => {
-                self.unreadable_dates += u64::from(unreadable_date);
+            Ok(Row { mut example, spelling, category, .. }) => {
                 if example.id.is_empty() {
                     example.id = format!("row-{}", self.rows);
                 }
@@ -313,15 +340,17 @@ fn example(recipe: &Recipe, names: &[&str], cells: &Cells<'_>) -> Result<Row, Re
     // As the model tells it, whatever the desk noted: its confidence is calibrated by this.
     let language = language(&format!("{subject}\n{body}"));
     let date = text(&columns.created_at).trim();
-    let created_at = dates::parse(date);
-    let unreadable_date = created_at.is_none() && !date.is_empty();
+    let format = columns.created_at_format.as_deref();
+    let as_told = format.and_then(|format| dates::parse_as(format, date));
+    let created_at = as_told.or_else(|| dates::parse(date));
+    let bad_date = (created_at.is_none() && !date.is_empty()).then(|| date.to_owned());
     let id = text(&columns.id).to_owned();
     let fields = recipe.fields.iter().zip(cells.iter().skip(names.len()));
     let fields = fields.filter_map(|(field, cell)| fields::entry(&field.name, cell.as_deref()?));
     let fields = fields.collect();
     let example = Example { id, subject, body, fields, labels, language, created_at };
     let present = cells.iter().take(names.len()).map(Option::is_some).collect();
-    Ok(Row { example, spelling, category, unreadable_date, present })
+    Ok(Row { example, spelling, category, bad_date, present })
 }
 
 /// What no name may have: control characters, and the line breaks that are none.

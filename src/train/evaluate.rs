@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::data::Example;
-use super::wilson::{TWO_SIDED_95, wilson_interval};
+use super::wilson::{TWO_SIDED_95, interval_of_share};
 use crate::triage::model::{Model, Target};
 use crate::triage::text::language::Language;
 
@@ -44,6 +44,10 @@ pub struct HeadEvaluation {
     pub first_level: bool,
     /// Tickets with a label; all numbers are over these, but for the two scores of probabilities.
     pub tickets: u64,
+    /// Those of them whose text, or nearly so, and label came before. Shares are over all tickets;
+    /// intervals, bounds and `use_for` count a text and its label once.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copies: u64,
     /// Labels that the model does not know, with their tickets: it cannot be right about them.
     pub unknown_labels: BTreeMap<String, u64>,
     pub accuracy: f64,
@@ -53,11 +57,11 @@ pub struct HeadEvaluation {
     pub macro_f1: f64,
     /// Expected calibration error over `bins`.
     pub calibration_error: f64,
-    /// Mean of `-ln p(truth)`, over the tickets whose label the model knows.
-    pub log_loss: f64,
+    /// Mean of `-ln p(truth)`, over the tickets whose label the model knows; none without any.
+    pub log_loss: Option<f64>,
     /// Mean of the squared differences between probabilities and truth, summed over labels; over the same
     /// tickets.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Share of tickets that may be decided alone at a precision, with the threshold chosen on
     /// these very tickets.
     pub coverage_at: Vec<Coverage>,
@@ -97,8 +101,17 @@ impl HeadEvaluation {
 
     /// What the accuracy may be of all such tickets, with 95 % (Wilson's interval).
     pub fn accuracy_interval(&self) -> (f64, f64) {
-        let right = (self.accuracy * self.tickets as f64).round() as u64;
-        wilson_interval(right, self.tickets, TWO_SIDED_95)
+        interval_of_share(self.accuracy, self.distinct(), TWO_SIDED_95)
+    }
+
+    /// Tickets that are no copies of others.
+    pub fn distinct(&self) -> u64 {
+        self.tickets.saturating_sub(self.copies)
+    }
+
+    /// Tickets whose label the model knows.
+    pub fn known(&self) -> u64 {
+        self.tickets.saturating_sub(self.unknown_labels.values().sum())
     }
 }
 
@@ -138,10 +151,14 @@ pub struct LabelScores {
     /// were right.
     pub decided: u64,
     pub decided_right: u64,
+    /// Those of the answers decided alone that are copies of others.
+    #[serde(skip)]
+    pub decided_copies: u64,
     pub use_for: Use,
 }
 
-/// What a label is good for, as far as the tickets show. Lower bounds are one-sided, 95 %.
+/// What a label is good for, as far as the tickets show, copies left out. Lower bounds are
+/// one-sided, 95 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Use {
@@ -189,8 +206,16 @@ pub struct Bin {
     pub from: f64,
     pub to: f64,
     pub tickets: u64,
+    /// Those of them that are copies of others.
+    #[serde(skip)]
+    pub copies: u64,
     pub confidence: f64,
     pub accuracy: f64,
+}
+
+/// Where there are no copies, nothing is said of them.
+pub(super) fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Judges every ticket and measures every head that both the model and the tickets have.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::TrainError;
 use super::calibrate::{NEVER, Scored, by_language, chance_of_wins};
+use super::copies::Copies;
 use super::data::Example;
 use super::documents::Documents;
 use super::method::{Fit, Fitter, Method};
@@ -115,6 +116,8 @@ pub struct HeldOut {
     pub truth: usize,
     pub best: usize,
     pub probabilities: Vec<f64>,
+    /// Its text and its label came before: it shows nothing new.
+    pub copy: bool,
 }
 
 /// A fitted head.
@@ -125,8 +128,9 @@ pub struct Trained {
     pub fit: Fit,
 }
 
-/// Chooses for one head. Each round is a list of places that are held out while the rest is
-/// fitted on; `done` is called after each of [`steps`](super::select::steps). The inner error says
+/// Chooses for one head. `groups` has the group of equal and nearly equal texts of each example:
+/// copies are fitted on, but no threshold and no signal rests on them. Each round is a list of
+/// places that are held out while the rest is fitted on; `done` is called after each of [`steps`](super::select::steps). The inner error says
 /// in words why the model goes without the head; only the category is kept whatever it is worth.
 ///
 /// # Errors
@@ -134,6 +138,7 @@ pub struct Trained {
 pub fn choose(
     target: Target,
     corpus: &Corpus<'_>,
+    groups: &[u32],
     rounds: &[Vec<usize>],
     recipe: &Recipe,
     done: impl FnMut(),
@@ -174,10 +179,14 @@ pub fn choose(
     let Selected { method, held_out, fit, learning } = question.select(rounds, done)?;
     let scored: Vec<Scored> = held_out.iter().map(|(_, s)| s.clone()).collect();
     let calibration = by_language(&scored);
-    let answers: Vec<Answer> = scored.iter().map(|t| answer(t, &calibration)).collect();
+    let mut copies = Copies::new();
+    let is_copy = |(place, t): &(usize, Scored)| copies.is_copy(groups[corpus.of[*place]], t.truth);
+    let copies: Vec<bool> = held_out.iter().map(is_copy).collect();
+    let evidence = || scored.iter().zip(&copies).filter(|(_, copy)| !**copy).map(|(t, _)| t);
+    let answers: Vec<Answer> = evidence().map(|t| answer(t, &calibration)).collect();
     let majority = majority(labels.len(), &all);
     let (mut wins, mut losses) = (0, 0);
-    for (ticket, answer) in scored.iter().zip(&answers) {
+    for (ticket, answer) in evidence().zip(&answers) {
         match (answer.right, ticket.truth == majority) {
             (true, false) => wins += 1,
             (false, true) => losses += 1,
@@ -190,31 +199,31 @@ pub fn choose(
         return Ok(Err(format!(
             "no usable signal: on {} held-out tickets the text does not tell it better than always \
              saying \"{}\" (p = {p:.3})",
-            scored.len(),
+            answers.len(),
             labels[majority]
         )));
     }
     let settings = &recipe.threshold;
     let (precision, min_tickets) = (settings.precision, settings.min_tickets);
-    let (thresholds, evidence) = match recipe.purpose {
+    let (thresholds, shown) = match recipe.purpose {
         // Where one label is nearly all there is, even guesses are right often enough.
         _ if no_signal.is_some() => (vec![NEVER; labels.len()], None),
         Purpose::Triage => {
             (thresholds_by_class(&answers, labels.len(), precision, min_tickets), None)
         }
         Purpose::Requests => {
-            let asked = scored.iter().filter(|t| !is_other(&labels[t.truth])).count() as u64;
-            let (thresholds, evidence) =
+            let asked = evidence().filter(|t| !is_other(&labels[t.truth])).count() as u64;
+            let (thresholds, shown) =
                 requests::thresholds(&answers, &labels, precision, min_tickets, asked);
-            (thresholds, Some(evidence))
+            (thresholds, Some(shown))
         }
     };
-    let held_out = held_out.into_iter().map(|(place, ticket)| {
+    let held_out = held_out.into_iter().zip(copies).map(|((place, ticket), copy)| {
         let best = ticket.best();
         let mut probabilities = ticket.scores;
         calibration.of(ticket.language).probabilities(&mut probabilities, ticket.words);
         let (example, known) = (corpus.of[place], ticket.words);
-        HeldOut { example, known, truth: ticket.truth, best, probabilities }
+        HeldOut { example, known, truth: ticket.truth, best, probabilities, copy }
     });
     let held_out = held_out.collect();
     Ok(Ok(Choice {
@@ -223,7 +232,7 @@ pub fn choose(
         method,
         calibration,
         thresholds,
-        evidence,
+        evidence: shown,
         no_signal,
         held_out,
         learning,

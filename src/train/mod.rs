@@ -6,6 +6,7 @@ pub mod audit;
 pub mod calibrate;
 mod card;
 pub mod compare;
+mod copies;
 pub mod data;
 mod dates;
 mod documents;
@@ -84,6 +85,8 @@ pub enum TrainError {
          more data or a larger share for it"
     )]
     TooFewTickets { what: &'static str },
+    #[error(transparent)]
+    Lack(#[from] split::Lack),
     #[error(transparent)]
     Recipe(#[from] RecipeError),
     #[error(transparent)]
@@ -166,13 +169,7 @@ pub fn train(
     let groups = duplicates.groups.clone();
     let audit = audit(&data, duplicates, recipe.fit.min_tickets);
     progress(Progress { step: Step::Audit, done: 2, total: Some(2) });
-    for (part, what) in
-        [(&parts.fit, "fit"), (&parts.calibrate, "calibrate"), (&parts.test, "test")]
-    {
-        if part.is_empty() {
-            return Err(TrainError::TooFewTickets { what });
-        }
-    }
+    split::check(&data.examples, &parts, &summary)?;
 
     let mut step = |step, done: usize, total: usize| {
         progress(Progress { step, done: done as u64, total: Some(total as u64) });
@@ -221,7 +218,7 @@ pub fn train(
             done += 1;
             step(Step::Fit, done, total);
         };
-        match head::choose(target, &corpus, &rounds, recipe, each)? {
+        match head::choose(target, &corpus, &groups, &rounds, recipe, each)? {
             Ok(choice) => choices.push(choice),
             Err(why) => omitted.push((target, why)),
         }

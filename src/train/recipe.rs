@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::dates;
 use crate::triage::model::Target;
 
 pub use fields::Field;
@@ -66,6 +67,9 @@ pub struct Columns {
     pub impact: Option<String>,
     pub urgency: Option<String>,
     pub created_at: Option<String>,
+    /// How the dates there are written, as a format of strptime; others are read as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at_format: Option<String>,
 }
 
 /// What is done to categories as they are read.
@@ -183,6 +187,7 @@ impl Default for Columns {
             impact: named("impact"),
             urgency: named("urgency"),
             created_at: named("created_at"),
+            created_at_format: None,
         }
     }
 }
@@ -190,8 +195,18 @@ impl Default for Columns {
 impl Columns {
     /// Every column that is named, each once.
     pub(super) fn names(&self) -> Vec<&str> {
-        let Self { id, subject, body, category, other, priority, impact, urgency, created_at } =
-            self;
+        let Self {
+            id,
+            subject,
+            body,
+            category,
+            other,
+            priority,
+            impact,
+            urgency,
+            created_at,
+            created_at_format: _,
+        } = self;
         let single = [id, subject, body, other, priority, impact, urgency, created_at];
         let mut names: Vec<&str> =
             single.into_iter().flatten().chain(category).map(|c| &**c).collect();
@@ -280,6 +295,11 @@ impl Recipe {
             let wanted = "leave it out, or set purpose = \"requests\"";
             return value("columns.other", &self.columns.other, wanted);
         }
+        let format = self.columns.created_at_format.as_ref();
+        if let Some(format) = format.filter(|format| !dates::tells_a_day(format)) {
+            let wanted = "give strptime's words for a whole date, such as \"%d.%m.%Y %H:%M\"";
+            return value("columns.created_at_format", format, wanted);
+        }
         self.check_fields()?;
         let aliases = &self.labels.aliases;
         let is_wrong = |new: &str| new.is_empty() || new.trim() != new || aliases.contains_key(new);
@@ -354,6 +374,7 @@ mod tests {
             Recipe::parse("[columns]\ncategory = [\"a\", \"b\"]\n[split]\nseed = 1").unwrap();
         assert_eq!(recipe.columns.category, ["a", "b"]);
         assert_eq!(recipe.split.seed, 1);
+        assert!(Recipe::parse("[columns]\ncreated_at_format = \"%d.%m.%Y\"").is_ok());
         assert!(matches!(Recipe::parse("sede = 1"), Err(RecipeError::Toml(_))));
         for bad in [
             "[fit]\nalpha = [0.0]",
@@ -361,6 +382,7 @@ mod tests {
             "[threshold]\nprecision = 1.5",
             "[threshold]\nout_of_scope = -0.1",
             "[columns]\ncategory = []",
+            "[columns]\ncreated_at_format = \"%d.%m.\"",
             "[labels.aliases]\na = \"\"",
             "[labels.aliases]\na = \"b\"\nb = \"c\"",
         ] {

@@ -18,6 +18,11 @@ const LISTED: usize = 40;
 
 /// An evaluation as text.
 pub fn evaluation(e: &Evaluation) -> String {
+    measured(e, None)
+}
+
+/// The same. `held_out` is the category on tickets that chose and calibrated it.
+fn measured(e: &Evaluation, held_out: Option<&HeadEvaluation>) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -32,7 +37,7 @@ pub fn evaluation(e: &Evaluation) -> String {
     }
     for head in &e.heads {
         out.push('\n');
-        one_head(&mut out, head);
+        one_head(&mut out, head, held_out);
     }
     out
 }
@@ -77,7 +82,7 @@ pub fn report(r: &TrainReport) -> String {
         uses(&mut out, head);
     }
     out.push('\n');
-    out.push_str(&evaluation(&r.evaluation));
+    out.push_str(&measured(&r.evaluation, r.held_out.as_ref()));
     out
 }
 
@@ -109,7 +114,7 @@ pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     names.join(", ")
 }
 
-fn one_head(out: &mut String, h: &HeadEvaluation) {
+fn one_head(out: &mut String, h: &HeadEvaluation, held_out: Option<&HeadEvaluation>) {
     let level = if h.first_level { ", first level" } else { "" };
     let _ = writeln!(out, "{}{level}: {} tickets, {} labels", h.target, h.tickets, h.labels.len());
     let line = |out: &mut String, name: &str, value: String| {
@@ -122,13 +127,19 @@ fn one_head(out: &mut String, h: &HeadEvaluation) {
     );
     let (low, high) = h.accuracy_interval();
     line(out, "95 % interval of that", format!("{} to {}", percent(low), percent(high)));
+    if h.copies > 0 {
+        line(out, "copies", copies(h.copies));
+    }
     line(out, "macro F1", percent(h.macro_f1));
     line(
         out,
         "calibration error",
-        format!("{}  (15 bins of equal width)", percent(h.calibration_error)),
+        match words::calibration_error(h, held_out, percent) {
+            own if words::tells_calibration(h) => format!("{own}  (15 bins of equal width)"),
+            other => other,
+        },
     );
-    line(out, "log loss, Brier score", format!("{:.3}, {:.3}", h.log_loss, h.brier));
+    line(out, "log loss, Brier score", words::scores(h));
     if !h.first_level {
         let decided = match h.precision_alone() {
             Some(right) => {
@@ -190,6 +201,11 @@ fn confusions(out: &mut String, h: &HeadEvaluation) {
         let (truth, answer) = (one_line(&c.truth), one_line(&c.answer));
         let _ = writeln!(out, "  {:>7}  {truth} taken for {answer}", c.tickets);
     }
+}
+
+/// What copies of other tickets count for.
+pub(crate) fn copies(n: u64) -> String {
+    format!("{n} of the tickets repeat another's text and label; as evidence each text counts once")
 }
 
 /// Without what steers a terminal, breaks a line or turns the direction of writing.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::audit::duplicates;
+use super::copies::Copies;
 use super::data::Example;
 use super::evaluate;
 use super::thresholds::{Answer, thresholds_by_class};
-use super::wilson::{ONE_SIDED_95, wilson_lower};
+use super::wilson::{ONE_SIDED_95, interval_of_share};
 use crate::triage::model::{Head, Model, Scratch, Target};
 use crate::triage::policy::Policy;
 use crate::triage::priority::Proposal;
@@ -29,6 +31,8 @@ pub struct Prediction {
     /// A person has to look at it whatever its category's threshold: too short, too many unknown
     /// words, a runner-up too close, below the policy's least confidence.
     pub held_back: bool,
+    /// Its text, or nearly so, and its label came before: it shows nothing new.
+    pub copy: bool,
     pub language: Language,
 }
 
@@ -53,6 +57,10 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Simulation {
     pub tickets: u64,
+    /// Those of them whose text, or nearly so, and label came before. Shares are over all tickets;
+    /// lower bounds and recommended thresholds count a text and its label once.
+    #[serde(skip_serializing_if = "evaluate::is_zero")]
+    pub copies: u64,
     /// Tickets that a person has to look at whatever the thresholds are.
     pub held_back: u64,
     /// Tickets whose true label the model does not have: always wrong.
@@ -106,7 +114,7 @@ pub struct Outcome {
     pub automation: f64,
     /// Share of those decided that are right; none where none is decided.
     pub precision: Option<f64>,
-    /// Wilson's lower bound of the precision, 95 %, one-sided.
+    /// Wilson's lower bound of the precision, 95 %, one-sided; copies make it no surer.
     pub precision_lower: f64,
     /// Tickets a day that are decided wrongly without a person.
     pub misroutes_a_day: f64,
@@ -114,15 +122,17 @@ pub struct Outcome {
 
 /// Judges every ticket as the policy would have it; nothing if the model has no categories. `each`
 /// is called after every ticket.
-pub fn predict(
+pub fn predict<'a>(
     model: &Model,
     policy: &Policy,
-    examples: &[Example],
+    examples: &'a [Example],
     mut each: impl FnMut(),
 ) -> Vec<Prediction> {
     let Some(head) = model.head(Target::Category) else { return Vec::new() };
     let mut scratch = Scratch::default();
-    let one = |example: &Example| {
+    let groups = duplicates::find(examples).groups;
+    let mut copies = Copies::new();
+    let one = |(example, group): (&'a Example, u32)| {
         let judgement = model.judge(&mut scratch, &example.text());
         each();
         let proposal = Proposal::of(model, &judgement, Target::Category)?;
@@ -132,10 +142,11 @@ pub fn predict(
             answer: proposal.best,
             confidence: proposal.confidence,
             held_back: evaluate::held_back(policy, &judgement, proposal),
+            copy: copies.is_copy(group, label),
             language: example.language,
         })
     };
-    examples.iter().filter_map(one).collect()
+    examples.iter().zip(groups).filter_map(one).collect()
 }
 
 /// Tries thresholds on predictions. `head` is the model's category head.
@@ -154,17 +165,20 @@ pub fn simulate(
     };
     let swept =
         |threshold: f64| Swept { threshold, outcomes: outcomes(&vec![threshold; labels.len()]) };
-    // What is held back anyway says nothing of those that a threshold decides.
-    let free = predictions.iter().filter(|p| !p.held_back);
-    let answers: Vec<Answer> = free
+    // What is held back anyway says nothing of those that a threshold decides, and a copy nothing
+    // that the first did not say.
+    let telling = predictions.iter().filter(|p| !p.held_back && !p.copy);
+    let answers: Vec<Answer> = telling
         .map(|p| Answer { label: p.answer, confidence: p.confidence, right: p.is_right() })
         .collect();
     let recommended =
         thresholds_by_class(&answers, labels.len(), wanted.precision, wanted.min_tickets);
+    let number = |is: fn(&Prediction) -> bool| predictions.iter().filter(|p| is(p)).count() as u64;
     Simulation {
         tickets: predictions.len() as u64,
-        held_back: (predictions.len() - answers.len()) as u64,
-        unknown_truth: predictions.iter().filter(|p| p.truth.is_none()).count() as u64,
+        copies: number(|p| p.copy),
+        held_back: number(|p| p.held_back),
+        unknown_truth: number(|p| p.truth.is_none()),
         precision: wanted.precision,
         per_day: wanted.per_day,
         sweep: SWEEP.into_iter().map(swept).collect(),
@@ -204,6 +218,8 @@ struct Count {
     covered: u64,
     decided: u64,
     right: u64,
+    /// Of those decided.
+    copies: u64,
 }
 
 impl Count {
@@ -213,20 +229,22 @@ impl Count {
         self.covered += u64::from(covered);
         self.decided += u64::from(decided);
         self.right += u64::from(decided && p.is_right());
+        self.copies += u64::from(decided && p.copy);
     }
 
     /// `all` tickets are those of a day's mix, so that the parts' misroutes add up to the whole's.
     fn outcome(&self, all: u64, per_day: f64) -> Outcome {
         let share = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
-        let Self { tickets, covered, decided, right } = *self;
+        let Self { tickets, covered, decided, right, copies } = *self;
+        let precision = share(right, decided);
         Outcome {
             tickets,
             decided,
             right,
             coverage: share(covered, tickets),
             automation: share(decided, tickets),
-            precision: (decided > 0).then(|| share(right, decided)),
-            precision_lower: wilson_lower(right, decided, ONE_SIDED_95),
+            precision: (decided > 0).then_some(precision),
+            precision_lower: interval_of_share(precision, decided - copies, ONE_SIDED_95).0,
             misroutes_a_day: per_day * share(decided - right, all),
         }
     }

@@ -10,6 +10,7 @@
 
 mod folds;
 mod groups;
+mod lack;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use super::{TrainError, dates};
 use crate::triage::model::Target;
 pub use folds::folds;
 use groups::{Group, groups};
+pub use lack::{Lack, check};
 
 /// So many percent of the tickets must have a date to split by time. The others are fitted on.
 pub const DATED: usize = 95;

@@ -6,36 +6,50 @@ use std::sync::Arc;
 use super::audit::Audit;
 use super::calibrate::NEVER;
 use super::data::Data;
+use super::dates;
 use super::head::Choice;
 use super::recipe::{By, Features, Field, Recipe};
 use super::split::{DATED, Summary, enough_dates};
 use super::vocabulary::Vocabulary;
 use crate::triage::text::fields;
 
+/// What is said where nobody asked for it.
+const AT_RANDOM: &str =
+    "so the tickets are split at random, which makes the numbers better than they will be";
+
 /// Tickets without a date or with one that cannot be read, and what that means for the split.
 /// `asked` is what the recipe wants it to go by.
 pub(super) fn dates(data: &Data, asked: By, summary: &Summary) -> Vec<String> {
     let tickets = data.examples.len();
-    let dated = data.examples.iter().filter(|e| e.created_at.is_some()).count();
-    let too_few = data.dates_expected && asked == By::Auto && !enough_dates(dated, tickets);
-    let mut warnings = Vec::new();
-    if too_few {
-        warnings.push(format!(
-            "{dated} of {tickets} tickets have a date; {DATED} % are needed for a split by time, so \
-             the tickets are split at random, which makes the numbers better than they will be"
-        ));
-    }
-    if data.unreadable_dates > 0 {
+    let moments = || data.examples.iter().filter_map(|e| e.created_at);
+    let (dated, mut warnings) = (moments().count(), Vec::new());
+    let enough = enough_dates(dated, tickets);
+    let why = if data.dates_expected && asked == By::Auto && summary.by == By::Random {
+        let day = moments().min().and_then(dates::format).filter(|_| enough);
+        let why = match day.as_deref().and_then(|day| day.get(..10)) {
+            Some(day) => format!("all dates are of one day, {day}"),
+            None => format!(
+                "{dated} of {tickets} tickets have a date; {DATED} % are needed for a split by time"
+            ),
+        };
+        Some(format!("{why}, {AT_RANDOM}"))
+    } else {
+        None
+    };
+    if let Some(bad) = &data.bad_dates {
         let split = match summary.by {
-            By::Time => ", so they are split as if they had none",
-            _ => "",
+            By::Time => ", so they are split as if they had none".to_owned(),
+            // One cause, one warning.
+            _ if !enough => why.as_ref().map(|why| format!("; {why}")).unwrap_or_default(),
+            _ => String::new(),
         };
         warnings.push(format!(
-            "{} of {tickets} tickets have a date that cannot be read{split}; write dates as \
-             2026-03-04T09:12:00Z or 2026-03-04 09:12, not as a spreadsheet's numbers (46085.38)",
-            data.unreadable_dates
+            "{} of {tickets} tickets have a date that cannot be read, the first in {bad}{split}; {}",
+            bad.tickets,
+            bad.advice()
         ));
     }
+    warnings.extend(why.filter(|_| enough || data.bad_dates.is_none()));
     warnings
 }
 
@@ -123,8 +137,10 @@ pub(super) fn of_heads(heads: &[Choice]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::audit::tests::example;
-    use super::super::data::Example;
+    use super::super::data::{BadDates, Example};
     use super::super::recipe;
     use super::super::split::split;
     use super::*;
@@ -160,14 +176,39 @@ mod tests {
 
     #[test]
     fn dates_that_cannot_be_read_are_told_with_their_split() {
-        let few = Data { unreadable_dates: 20, ..data(200, 180) };
+        let bad = |tickets| {
+            let mut bad = BadDates::first("4.3.26", 7, Path::new("x.csv"), None);
+            bad.tickets = tickets;
+            Some(bad)
+        };
+        let unread = "have a date that cannot be read, the first in row 7 of x.csv (\"4.3.26\")";
+        let few = Data { bad_dates: bad(20), ..data(200, 180) };
         let warnings = told(&few, By::Auto);
-        assert!(warnings[0].starts_with("180 of 200 tickets have a date;"), "{warnings:?}");
-        let says = "20 of 200 tickets have a date that cannot be read;";
-        assert!(warnings[1].starts_with(says), "{warnings:?}");
-        let most = Data { unreadable_dates: 2, ..data(200, 198) };
-        let says = "2 of 200 tickets have a date that cannot be read, so they are split as if";
-        assert!(told(&most, By::Auto)[0].starts_with(says));
+        let says = format!(
+            "20 of 200 tickets {unread}; 180 of 200 tickets have a date; 95 % are needed for a split \
+             by time, so the tickets are split at random, which makes the numbers better than they \
+             will be; write dates as "
+        );
+        assert!(warnings.len() == 1 && warnings[0].starts_with(&says), "{warnings:?}");
+        let warnings = told(&few, By::Random);
+        let says = format!("20 of 200 tickets {unread}; write dates as ");
+        assert!(warnings.len() == 1 && warnings[0].starts_with(&says), "{warnings:?}");
+        let warnings = told(&Data { bad_dates: bad(2), ..data(200, 198) }, By::Auto);
+        let says = format!("2 of 200 tickets {unread}, so they are split as if they had none; ");
+        assert!(warnings.len() == 1 && warnings[0].starts_with(&says), "{warnings:?}");
+    }
+
+    #[test]
+    fn dates_of_one_day_are_told() {
+        let mut same = data(200, 200);
+        same.examples.iter_mut().for_each(|e| e.created_at = Some(1_772_583_125));
+        let says = "all dates are of one day, 2026-03-04, so the tickets are split at random";
+        let warnings = told(&same, By::Auto);
+        assert!(warnings.len() == 1 && warnings[0].starts_with(says), "{warnings:?}");
+        assert_eq!(told(&same, By::Random), [] as [&str; 0], "as it was asked for");
+        let first = BadDates::first("soon", 7, Path::new("x.csv"), None);
+        let warnings = told(&Data { bad_dates: Some(first), ..same }, By::Auto);
+        assert!(warnings.len() == 2 && warnings[1].starts_with(says), "{warnings:?}");
     }
 
     #[test]

@@ -10,10 +10,15 @@ pub const TWO_SIDED_95: f64 = 1.959_963_984_540_054;
 /// The lower and the upper bound of the share that `successes` of `n` stand for, from 0 to 1.
 /// Nothing counted says nothing: 0 to 1.
 pub fn wilson_interval(successes: u64, n: u64, z: f64) -> (f64, f64) {
+    interval_of_share(successes.min(n) as f64 / n as f64, n, z)
+}
+
+/// The same around a `share` from 0 to 1 that was counted on more rows than the `n` that are
+/// evidence, as some of those were copies of others.
+pub fn interval_of_share(share: f64, n: u64, z: f64) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
     }
-    let share = successes.min(n) as f64 / n as f64;
     let n = n as f64;
     let widening = 1.0 + z * z / n;
     let centre = (share + z * z / (2.0 * n)) / widening;

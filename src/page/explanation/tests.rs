@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::page::tests::tags;
-use crate::triage::decision::Doubt;
+use crate::playbook::Slots;
+use crate::resolve::guard::Guard;
 use crate::triage::decision::{
-    Likely, ModelRef, Outcome, PolicyRef, Priority, Review, Rounded, Side,
+    KnownRequest, Likely, ModelRef, PolicyRef, Priority, RecognisedBy, Review, Rounded, Side,
 };
 use crate::triage::model::WordWeight;
 use crate::triage::priority::{DecidedBy, Proposer};
@@ -132,6 +133,34 @@ fn what_a_ticket_needs_goes_by_why_a_person_looks_at_it() {
     assert!(says.ends_with("and Net needs 80.0\u{a0}%; it has 60.0\u{a0}%."), "{says}");
     let never = "Nothing in the text: Net is never decided without a person.";
     assert_eq!(last(Some(Doubt::UnknownWords), 0.9, 1.01), never);
+}
+
+#[test]
+fn an_outcome_is_the_decisions_with_the_playbook_and_what_holds_it_back() {
+    let made = |outcome: Outcome, held_by: Option<Guard>| {
+        let mut decision = decision("Net");
+        (decision.outcome, decision.review) = (outcome, None);
+        decision.known_request = Some(KnownRequest {
+            playbook: "unlock_account",
+            version: 3,
+            recognised_by: RecognisedBy::Rule,
+            request: None,
+            confidence: None,
+            margin: None,
+            slots: Slots::default(),
+            held_by,
+            detail: held_by.map(|guard| guard.detail().to_owned()),
+        });
+        page(&decision, &explanation(&[], 0.0), None, "", "vpn")
+    };
+    let acts = made(Outcome::Resolve, None);
+    assert!(acts.contains("A playbook acts on it without a person."), "{acts}");
+    assert!(acts.contains("<b>unlock_account</b>, version 3, answers it."), "{acts}");
+    assert!(!acts.contains("It goes to") && !acts.contains("To be decided without"), "{acts}");
+    let held = made(Outcome::Routed, Some(Guard::Vip));
+    assert!(held.contains("It goes to <b>Net</b> without a person."), "{held}");
+    let why = format!("but is held back by vip: {}.", Guard::Vip.detail());
+    assert!(held.contains(&why), "{held}");
 }
 
 proptest! {

@@ -19,6 +19,12 @@ pub fn text(audit: &Audit) -> String {
     for finding in findings {
         let _ = writeln!(out, "  {finding}");
     }
+    if !audit.variants.is_empty() {
+        let _ = writeln!(out, "  for those that are one label, write under [labels.aliases]");
+    }
+    for line in audit.variants.iter().take(LISTED).flat_map(|labels| aliases(labels)) {
+        let _ = writeln!(out, "    {line}");
+    }
     examples(&mut out, "texts with more than one category", &audit.conflicts);
     examples(&mut out, "nearly equal texts with different categories", &audit.near_conflicts);
     let ids = &audit.repeated_ids.shown;
@@ -110,9 +116,8 @@ fn list(audit: &Audit, near: &Conflicts) -> Vec<String> {
     }
     for labels in audit.variants.iter().take(LISTED) {
         out.push(format!(
-            "one label or several? {}; if one, write under [labels.aliases]: {}",
-            spellings(labels),
-            aliases(labels)
+            "one label or several? {}; if one, give them one name in the recipe's [labels.aliases]",
+            spellings(labels)
         ));
     }
     if audit.variants.len() > LISTED {
@@ -134,14 +139,15 @@ fn list(audit: &Audit, near: &Conflicts) -> Vec<String> {
         let day = |moment: &str| moment.get(..10).unwrap_or(moment).to_owned();
         out.push(format!(
             "renamed? {:?} ({}) stops on {}, {:?} ({}) begins on {}, and their words are alike \
-             ({:.2}); if so, make it an alias: {0:?} = {3:?}",
+             ({:.2}); if so, make it an alias: {}",
             r.old,
             r.old_tickets,
             day(&r.until),
             r.new,
             r.new_tickets,
             day(&r.from),
-            r.alike
+            r.alike,
+            alias(&r.old, &r.new)
         ));
     }
     small(&mut out, audit, Use::NotLearnt);
@@ -165,15 +171,39 @@ fn spellings(list: &[Spelling]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// What makes these labels the most frequent one of them, as TOML.
-fn aliases(labels: &[Spelling]) -> String {
+/// What makes these labels the most frequent one of them: lines of TOML.
+fn aliases(labels: &[Spelling]) -> Vec<String> {
     // Of equals the first.
     let most = labels.iter().rev().max_by_key(|label| label.tickets);
-    let Some(new) = most else { return String::new() };
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let Some(new) = most else { return Vec::new() };
     let old = labels.iter().filter(|label| label.label != new.label);
-    let each = old.map(|old| format!("{} = {}", quoted(&old.label), quoted(&new.label)));
-    each.collect::<Vec<_>>().join(" and ")
+    old.map(|old| alias(&old.label, &new.label)).collect()
+}
+
+/// A line of TOML, for a recipe's `[labels.aliases]`.
+fn alias(old: &str, new: &str) -> String {
+    format!("{} = {}", toml_string(old), toml_string(new))
+}
+
+/// In quotes; what is not seen, as a space that does not break, is escaped.
+fn toml_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\'' => out.push(c),
+            c if c.escape_debug().len() == 1 => out.push(c),
+            c => {
+                let code = u32::from(c);
+                let _ = match code {
+                    0..=0xffff => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Labels of one kind, the smallest first.

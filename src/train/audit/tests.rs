@@ -5,6 +5,7 @@ use proptest::test_runner::RngSeed;
 
 use super::duplicates::{SIMILAR, find};
 use super::*;
+use crate::train::recipe::Recipe;
 use crate::triage::text::language::Language;
 
 pub(in crate::train) fn example(i: usize, body: &str, label: &str) -> Example {
@@ -191,11 +192,14 @@ fn findings_are_told() {
         "1 groups of nearly equal texts have different categories: 3 tickets, of which 1 (1.0% of all)",
         "nearly equal texts with different categories, the most frequent first\n    the tunnel of the \
          branch office drops after a minute\n      Mail: 1 tickets (104)\n      Network: 2 tickets (7, 7)",
-        "one label or several? \"VPN\" (6), \"v\\\"pn\" (9), \"vpn\" (4); if one, write under \
-         [labels.aliases]: \"VPN\" = \"v\\\"pn\" and \"vpn\" = \"v\\\"pn\"\n",
+        "one label or several? \"VPN\" (6), \"v\\\"pn\" (9), \"vpn\" (4); if one, give them one name \
+         in the recipe's [labels.aliases]\n",
+        "  for those that are one label, write under [labels.aliases]\n    \"VPN\" = \"v\\\"pn\"\n    \
+         \"vpn\" = \"v\\\"pn\"\n",
         "read as one, \"VPN\": \"Tunnel\" (3), \"VPN\" (1), \"VPN \" (2)\n",
         "alias \"Older\" matches nothing",
         "renamed? \"Mail\" (20) stops on 1970-01-01, \"Post\" (25) begins on 1970-01-02",
+        "; if so, make it an alias: \"Mail\" = \"Post\"\n",
         "Remote (1)",
         "Network (23, 22 distinct)",
     ] {
@@ -207,6 +211,33 @@ fn findings_are_told() {
     assert!(!card.concat().contains("vpn down") && !card.concat().contains("100"));
     assert!(!card.concat().contains("nearly equal texts"), "{card:?}");
     assert!(render::findings(&audit).concat().contains("nearly equal texts have different"));
+}
+
+#[test]
+fn aliases_can_be_pasted_into_a_recipe() {
+    let spelling = |(label, tickets): (&str, u64)| Spelling { label: label.to_owned(), tickets };
+    let list = [
+        ("Access rights", 9),
+        ("ACCESS rights", 3),
+        ("access\u{a0}rights", 2),
+        ("a'c\\c\"ess 권한\u{feff}rights\u{e0001}", 1),
+    ];
+    let other = [("VPN", 2), ("vpn", 2)];
+    let variants = vec![list.map(spelling).to_vec(), other.map(spelling).to_vec()];
+    let told = render::text(&Audit { variants, ..Audit::default() });
+    let (_, rest) = told.split_once("write under [labels.aliases]\n").unwrap();
+    let lines: Vec<&str> = rest.lines().take_while(|line| line.starts_with("    ")).collect();
+    assert_eq!(lines.len(), 4, "{told}");
+    assert_eq!(lines[1], "    \"access\\u00a0rights\" = \"Access rights\"");
+    assert!(lines.iter().all(|line| !line.contains(['\u{a0}', '\u{feff}', '\u{e0001}'])), "{told}");
+    let recipe = format!("[labels.aliases]\n{}\n", lines.join("\n"));
+    let aliases = Recipe::parse(&recipe).unwrap().labels.aliases;
+    let given = |label: &str| aliases.get(label).map(String::as_str);
+    assert!(
+        list[1..].iter().all(|(label, _)| given(label) == Some("Access rights")),
+        "{aliases:?}"
+    );
+    assert_eq!((aliases.len(), given("vpn")), (4, Some("VPN")));
 }
 
 proptest! {

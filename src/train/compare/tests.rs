@@ -8,7 +8,7 @@ fn answer(label: &str) -> Answer<'_> {
 
 /// So many tickets of a class with these answers.
 fn times<'a>(n: usize, truth: &'a str, old: &'a str, new: &'a str) -> Vec<Row<'a>> {
-    vec![Row { id: "T-1", truth, old: answer(old), new: answer(new) }; n]
+    vec![Row { id: "T-1", truth, old: answer(old), new: answer(new), copy: false }; n]
 }
 
 fn gate(allowed: &[String]) -> Gate<'_> {
@@ -57,6 +57,34 @@ fn a_worse_model_fails_and_chance_does_not() {
 }
 
 #[test]
+fn copies_are_neither_chance_nor_proof() {
+    let copies = |rows: Vec<Row<'static>>| {
+        let copy =
+            |row: Row<'static>| vec![row, Row { copy: true, ..row }, Row { copy: true, ..row }];
+        rows.into_iter().flat_map(copy).collect::<Vec<_>>()
+    };
+    let once = [times(100, "A", "A", "A"), times(3, "A", "A", "B")].concat();
+    let (one, three) = (compare(&once, &gate(&[])), compare(&copies(once), &gate(&[])));
+    assert_eq!((three.tickets, three.copies, three.losses), (309, 206, 9));
+    assert_eq!((three.p_worse, three.old.accuracy), (one.p_worse, one.old.accuracy));
+    assert!(three.failures.is_empty(), "p = 1/16");
+    // Twenty texts are too few to tell of a class, however often each is there.
+    let few = [times(15, "A", "A", "A"), times(5, "A", "A", "B"), times(9, "B", "A", "B")].concat();
+    let few = compare(&copies(few), &gate(&[]));
+    assert_eq!((few.classes[0].tickets, few.classes[0].copies), (60, 40));
+    assert!(few.failures.is_empty());
+}
+
+#[test]
+fn no_chance_is_told_as_none_or_as_certain() {
+    let told = [0.0, 0.000_04, 0.0312, 0.5, 0.999_96, 1.0].map(p_value);
+    assert_eq!(told, ["< 0.0001", "< 0.0001", "= 0.0312", "= 0.5000", "> 0.9999", "> 0.9999"]);
+    let worse = [times(100, "A", "A", "A"), times(40, "A", "A", "B")].concat();
+    let says = compare(&worse, &gate(&["A".to_owned()])).failures[0].to_string();
+    assert!(says.ends_with("that is not chance (p < 0.0001)"), "{says}");
+}
+
+#[test]
 fn a_class_may_not_fall_behind_the_whole() {
     let rows = |lost: usize, class: usize| {
         [times(class - lost, "A", "A", "A"), times(lost, "A", "A", "B"), times(40, "B", "A", "B")]
@@ -92,7 +120,7 @@ proptest! {
     ) {
         let labels = ["A", "B", "C"];
         let row = |(t, a, b): (usize, usize, usize)| Row {
-            id: "T", truth: labels[t], old: answer(labels[a]), new: answer(labels[b]),
+            id: "T", truth: labels[t], old: answer(labels[a]), new: answer(labels[b]), copy: false,
         };
         let there: Vec<Row<'_>> = drawn.iter().copied().map(row).collect();
         let back: Vec<Row<'_>> = drawn.iter().map(|&(t, a, b)| row((t, b, a))).collect();

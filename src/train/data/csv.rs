@@ -1,5 +1,5 @@
 //! CSV with a line of headers. Cells are parted by commas or, where the header has none, by
-//! semicolons or tabs.
+//! semicolons or tabs. A line `sep=;` above it, as Excel reads and writes, says what parts them.
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read};
@@ -28,15 +28,18 @@ pub(super) fn read(
     if let Some(why) = no_text(start) {
         return Err(refuse(why));
     }
+    let (skipped, delimiter) = separator(start).unwrap_or_else(|| (0, delimiter(start)));
+    let above = u64::from(skipped > 0);
+    let start = &start[skipped..];
     // The reader counts a line at its line feed: of CR LF, when the next record has begun.
     let feed = start.iter().position(|byte| *byte == b'\n');
-    let late = u64::from(feed.is_some_and(|at| start[..at].ends_with(b"\r")));
-    let delimiter = delimiter(start);
+    let late = above + u64::from(feed.is_some_and(|at| start[..at].ends_with(b"\r")));
+    source.consume(skipped);
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 16).from_reader(source);
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
-        Err(e) if is_encoding(&e) => return Err(refuse(not_utf8(1))),
+        Err(e) if is_encoding(&e) => return Err(refuse(not_utf8(1 + above))),
         Err(e) => return Err(fail(e)),
     };
     let names = headers.iter().map(|h| Some(h.trim_start_matches('\u{feff}').trim()));
@@ -70,6 +73,16 @@ pub(super) fn read(
 
 fn is_encoding(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Utf8 { .. })
+}
+
+/// Of a file that begins with a line `sep=;`: the length of that line, and the separator.
+fn separator(start: &[u8]) -> Option<(usize, u8)> {
+    let line = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let [s, e, p, b'=', separator, rest @ ..] = line else { return None };
+    let rest = [&b"\r\n"[..], b"\n", b"\r"].iter().find_map(|end| rest.strip_prefix(*end))?;
+    let is_one = separator.is_ascii_punctuation() || *separator == b'\t';
+    let says = [*s, *e, *p].eq_ignore_ascii_case(b"sep") && is_one && *separator != b'"';
+    says.then_some((start.len() - rest.len(), *separator))
 }
 
 /// What parts the cells of a file that begins so: a comma, unless that makes the header one cell

@@ -22,9 +22,52 @@ fn cells_are_parted_by_commas_semicolons_or_tabs() {
         let data = read_text("x.csv", table(separator, 3), "").unwrap();
         assert_eq!(data.examples, expected, "{separator:?}");
     }
+    let data = read_text("x.tsv", table("\t", 3), "").unwrap();
+    assert_eq!(data.examples, expected);
     // A header with commas stays one, whatever else is in it.
     let data = read_text("x.csv", "id;\tno,body,category\n1,x,A\n", "").unwrap();
     assert_eq!(data.examples[0].id, "row-1");
+}
+
+#[test]
+fn a_first_line_may_name_what_parts_the_cells() {
+    let expected = read_text("x.csv", table(",", 3), "").unwrap().examples;
+    for (line, separator) in [
+        ("sep=;\r\n", ";"),
+        ("\u{feff}sep=;\n", ";"),
+        ("SEP=,\n", ","),
+        ("sep=\t\n", "\t"),
+        ("sep=|\n", "|"),
+    ] {
+        let text = format!("{line}{}", table(separator, 3));
+        let data = read_text("x.csv", text, "").unwrap();
+        assert_eq!(data.examples, expected, "{line:?}");
+    }
+    // Lines are counted from the file's first.
+    for end in ["\n", "\r\n"] {
+        let text = [&b"sep=;\nbody;category\nx;A\n"[..], b"\xc7\xd1;A\n"].concat();
+        let text = text.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(end.as_bytes());
+        let remarks = read_text("x.csv", text, "").unwrap().remarks();
+        assert!(remarks[0].starts_with("1 rows are not UTF-8, the first in line 4"), "{remarks:?}");
+    }
+    let error = read_text("x.csv", "sep=;;\nx;A\n", "").unwrap_err();
+    assert!(matches!(error, TrainError::NoColumn { .. }), "a header like any other: {error}");
+}
+
+#[test]
+fn a_column_that_is_used_is_there_once() {
+    let read = |header: &str| read_text("x.csv", format!("{header}\n1,x,A,B\n"), "");
+    for (header, name) in
+        [("id,body,category,category", "category"), ("id,body,category, id", "id")]
+    {
+        let error = read(header).unwrap_err();
+        let says = format!("x.csv: it has several columns `{name}`: rename all but the one");
+        assert!(told(&error).contains(&says), "{error}");
+    }
+    assert_eq!(read("body,note,category,note").unwrap().examples[0].body, "1");
+    let recipe = "[[fields]]\nname = \"note\"\nfrom = \"/note\"";
+    let error = read_text("x.csv", "body,note,category,note\n1,x,A,B\n", recipe).unwrap_err();
+    assert!(told(&error).contains("several columns `note`"), "{error}");
 }
 
 #[test]
@@ -104,6 +147,13 @@ fn another_encoding_is_called_by_its_name() {
         }
         let error = read_text(name, "PK\u{3}\u{4}\u{14}", "").unwrap_err();
         assert!(told(&error).contains("save the sheet as CSV UTF-8"), "{error}");
+        for (start, advice) in [
+            (&b"\x1f\x8b\x08\x00\x00"[..], "it is compressed: gunzip it first"),
+            (b"\x28\xb5\x2f\xfd\x04\x00", "it is compressed: decompress it with zstd first"),
+        ] {
+            let error = read_text(name, start, "").unwrap_err();
+            assert!(told(&error).contains(advice), "{error}");
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use super::{Data, Rejection};
 
 /// How text in another encoding becomes readable.
 const SAVE: &str = "save it as UTF-8 (in Excel: CSV UTF-8)";
+/// How files begin that some program has compressed, and what undoes it.
+const COMPRESSED: [(&[u8], &str); 2] =
+    [(b"\x1f\x8b", "gunzip it first"), (b"\x28\xb5\x2f\xfd", "decompress it with zstd first")];
 /// Columns that a message names at most, and characters of each.
 const NAMES: usize = 20;
 const NAME: usize = 60;
@@ -111,6 +114,9 @@ pub(super) fn names<'n>(found: impl Iterator<Item = &'n str>, wanted: &str) -> S
 
 /// Why a file that begins with these bytes is not read, where that can be told from them.
 pub(super) fn no_text(start: &[u8]) -> Option<Error> {
+    if let Some((_, advice)) = COMPRESSED.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Some(invalid(format!("it is compressed: {advice}")));
+    }
     let marked = start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff");
     // In UTF-16 every Latin letter has a zero beside it.
     if marked || start.iter().take(4).any(|byte| *byte == 0) {
@@ -119,6 +125,12 @@ pub(super) fn no_text(start: &[u8]) -> Option<Error> {
     start.starts_with(b"PK\x03\x04").then(|| {
         invalid("it is a workbook or an archive: save the sheet as CSV UTF-8, or unpack it".into())
     })
+}
+
+/// Of a table in which several columns have the name of one that is used.
+pub(super) fn twice(column: &str) -> Error {
+    let name = names([column].into_iter(), column);
+    invalid(format!("it has several columns {name}: rename all but the one that is meant"))
 }
 
 /// Of text in another encoding.

@@ -9,7 +9,7 @@ use super::{
     LanguageScores, PRECISIONS, Predicted, Use, WANTED,
 };
 use crate::train::calibrate::threshold;
-use crate::train::wilson::{ONE_SIDED_95, TWO_SIDED_95, wilson_interval};
+use crate::train::wilson::{ONE_SIDED_95, TWO_SIDED_95, interval_of_share, wilson_interval};
 use crate::triage::text::language::Language;
 
 /// Bins of the reliability diagram and of the calibration error, of equal width.
@@ -45,10 +45,17 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
     let decided_right: u64 = scores.iter().map(|s| s.decided_right).sum();
     let known = || tickets.iter().filter(|t| t.truth < labels.len());
     let mean = |value: fn(&Predicted) -> f64| {
-        known().map(value).sum::<f64>() / known().count().max(1) as f64
+        let n = known().count();
+        (n > 0).then(|| known().map(value).sum::<f64>() / n as f64)
     };
     let with_support: Vec<&LabelScores> = scores.iter().filter(|s| s.support > 0).collect();
-    let (bins, calibration_error) = reliability(&pairs(tickets.iter()));
+    let (mut bins, calibration_error) = reliability(&pairs(tickets.iter()));
+    for copy in tickets.iter().filter(|t| t.copy) {
+        let own = bins.iter_mut().find(|b| b.from == edge(bin_of(copy.confidence())));
+        if let Some(bin) = own {
+            bin.copies += 1;
+        }
+    }
     let free = pairs(tickets.iter().filter(|t| !t.held_back));
     let coverage_at = PRECISIONS.map(|precision| {
         let found = threshold(&free, precision, 1);
@@ -59,13 +66,15 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
         target: *target,
         first_level,
         tickets: n as u64,
+        copies: tickets.iter().filter(|t| t.copy).count() as u64,
         unknown_labels,
         accuracy: share(right, n),
         majority: share(scores.iter().map(|s| s.support).max().unwrap_or(0), n as u64),
-        macro_f1: with_support.iter().map(|s| s.f1).sum::<f64>()
+        // The sum of nothing is -0.
+        macro_f1: with_support.iter().map(|s| s.f1).sum::<f64>().abs()
             / (with_support.len() + unknown.len()).max(1) as f64,
         calibration_error,
-        log_loss: mean(|a| -a.probabilities[a.truth].max(LEAST).ln()),
+        log_loss: mean(|a| 0.0 - a.probabilities[a.truth].max(LEAST).ln()),
         brier: mean(|a| {
             let truth = |i: usize| if i == a.truth { 1.0 } else { 0.0 };
             a.probabilities.iter().enumerate().map(|(i, p)| (p - truth(i)).powi(2)).sum()
@@ -87,68 +96,94 @@ fn pairs<'a>(tickets: impl Iterator<Item = &'a Predicted>) -> Vec<(f64, bool)> {
     tickets.map(|t| (t.confidence(), t.is_right())).collect()
 }
 
+/// How often a label is there, is said, and is decided alone.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    support: u64,
+    answered: u64,
+    right: u64,
+    decided: u64,
+    decided_right: u64,
+}
+
+fn tallies<'a>(labels: usize, tickets: impl Iterator<Item = &'a Predicted>) -> Vec<Tally> {
+    let mut tallies = vec![Tally::default(); labels];
+    for ticket in tickets {
+        let right = u64::from(ticket.is_right());
+        if let Some(true_one) = tallies.get_mut(ticket.truth) {
+            true_one.support += 1;
+        }
+        let said = &mut tallies[ticket.best];
+        said.answered += 1;
+        said.right += right;
+        if ticket.decided {
+            said.decided += 1;
+            said.decided_right += right;
+        }
+    }
+    tallies
+}
+
 fn label_scores(
     labels: &[Arc<str>],
     thresholds: &[f64],
     tickets: &[Predicted],
 ) -> Vec<LabelScores> {
-    let (mut supports, mut answers) = (vec![0u64; labels.len()], vec![0u64; labels.len()]);
-    let mut rights = vec![0u64; labels.len()];
-    let mut decided = vec![(0u64, 0u64); labels.len()];
-    for ticket in tickets {
-        if let Some(support) = supports.get_mut(ticket.truth) {
-            *support += 1;
-        }
-        answers[ticket.best] += 1;
-        rights[ticket.best] += u64::from(ticket.is_right());
-        if ticket.decided {
-            decided[ticket.best].0 += 1;
-            decided[ticket.best].1 += u64::from(ticket.is_right());
-        }
-    }
+    let all = tallies(labels.len(), tickets.iter());
+    let distinct = tallies(labels.len(), tickets.iter().filter(|t| !t.copy));
     let of = |(i, label): (usize, &Arc<str>)| {
-        let (right, support, answered) = (rights[i], supports[i], answers[i]);
-        let mut scores = LabelScores {
+        let (own, once) = (all[i], distinct[i]);
+        let precision = share(own.right, own.answered);
+        let recall = share(own.right, own.support);
+        LabelScores {
             label: label.to_string(),
-            support,
-            answered,
-            precision: share(right, answered),
-            precision_interval: wilson_interval(right, answered, TWO_SIDED_95),
-            recall: share(right, support),
-            recall_interval: wilson_interval(right, support, TWO_SIDED_95),
-            f1: share(2 * right, support + answered),
+            support: own.support,
+            answered: own.answered,
+            precision,
+            precision_interval: interval_of_share(precision, once.answered, TWO_SIDED_95),
+            recall,
+            recall_interval: interval_of_share(recall, once.support, TWO_SIDED_95),
+            f1: share(2 * own.right, own.support + own.answered),
             threshold: thresholds.get(i).copied(),
-            decided: decided[i].0,
-            decided_right: decided[i].1,
-            use_for: Use::TooFew,
-        };
-        scores.use_for = use_for(&scores, right);
-        scores
+            decided: own.decided,
+            decided_right: own.decided_right,
+            decided_copies: own.decided - once.decided,
+            use_for: use_for(own, once),
+        }
     };
     labels.iter().enumerate().map(of).collect()
 }
 
-fn use_for(scores: &LabelScores, right: u64) -> Use {
+/// `once` leaves copies out: how sure one can be is up to those alone.
+fn use_for(all: Tally, once: Tally) -> Use {
     let bounds = |right, n| wilson_interval(right, n, ONE_SIDED_95);
-    let (decided, answered) = (scores.decided, scores.answered);
     // What the model decides alone must not be called a proposal, and the other way round.
-    let alone = decided > 0 && decided as f64 >= ENOUGH_ANSWERS * answered as f64;
-    let (lower, upper) = bounds(scores.decided_right, decided);
-    if alone && bounds(right, answered).0 >= TRUSTED {
+    let alone = all.decided > 0 && all.decided as f64 >= ENOUGH_ANSWERS * all.answered as f64;
+    let (lower, upper) = bounds(once.decided_right, once.decided);
+    if alone && bounds(once.right, once.answered).0 >= TRUSTED {
         Use::Always
     } else if alone && lower >= TRUSTED {
         Use::WhenSure
-    } else if alone && (upper >= TRUSTED || decided < FEW) {
+    } else if alone && (upper >= TRUSTED || once.decided < FEW) {
         Use::WhenSureTogether
     } else if alone {
         Use::WhenSureBelow
-    } else if scores.support < FEW {
+    } else if once.support < FEW {
         Use::TooFew
-    } else if scores.f1 >= FAIR_F1 {
+    } else if share(2 * all.right, all.support + all.answered) >= FAIR_F1 {
         Use::Proposal
     } else {
         Use::NotYet
     }
+}
+
+/// Which bin a confidence falls into, and where a bin begins.
+fn bin_of(confidence: f64) -> usize {
+    ((confidence * BINS as f64) as usize).min(BINS - 1)
+}
+
+fn edge(bin: usize) -> f64 {
+    bin as f64 / BINS as f64
 }
 
 /// The bins that have tickets, and the mean distance between what they claim and what was right
@@ -156,23 +191,25 @@ fn use_for(scores: &LabelScores, right: u64) -> Use {
 fn reliability(pairs: &[(f64, bool)]) -> (Vec<Bin>, f64) {
     let mut by_bin: Vec<Vec<(f64, bool)>> = vec![Vec::new(); BINS];
     for pair in pairs {
-        let bin = (pair.0 * BINS as f64) as usize;
-        by_bin[bin.min(BINS - 1)].push(*pair);
+        by_bin[bin_of(pair.0)].push(*pair);
     }
-    let edge = |i: usize| i as f64 / BINS as f64;
     let of = |(i, bin): (usize, &Vec<(f64, bool)>)| {
         let n = bin.len();
         (n > 0).then(|| Bin {
             from: edge(i),
             to: edge(i + 1),
             tickets: n as u64,
+            copies: 0,
             confidence: bin.iter().map(|(c, _)| c).sum::<f64>() / n as f64,
             accuracy: share(bin.iter().filter(|(_, right)| *right).count(), n),
         })
     };
     let bins: Vec<Bin> = by_bin.iter().enumerate().filter_map(of).collect();
-    let error =
-        bins.iter().map(|b| b.tickets as f64 * (b.confidence - b.accuracy).abs()).sum::<f64>();
+    let error = bins
+        .iter()
+        .map(|b| b.tickets as f64 * (b.confidence - b.accuracy).abs())
+        .sum::<f64>()
+        .abs();
     (bins, error / pairs.len().max(1) as f64)
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::doubt::{held_back, held_back_by_words, usual_policy};
 use super::measure::measure;
 use super::{Evaluation, HeadEvaluation};
+use crate::train::audit::duplicates;
+use crate::train::copies::Copies;
 use crate::train::data::Example;
 use crate::train::head::{Choice, HeldOut};
 use crate::train::texts::{BREAK, Texts};
@@ -17,6 +19,8 @@ use crate::triage::text::language::Language;
 pub struct Predicted {
     /// The ticket's place in the data.
     pub ticket: usize,
+    /// Its text, or nearly so, and its label came before: it shows nothing new.
+    pub copy: bool,
     /// Index of the true label; from the number of labels on, of one that the head does not know.
     pub truth: usize,
     /// For each label, from 0 to 1; they sum to 1.
@@ -81,7 +85,8 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
             unknown: vec![],
         })
     };
-    let mut heads = Target::ALL.map(empty);
+    let groups = duplicates::find(examples).groups;
+    let mut heads = Target::ALL.map(|target| (empty(target), Copies::new()));
     for (ticket, example) in examples.iter().enumerate() {
         let judgement = model.judge(&mut scratch, &example.text());
         words += u64::from(judgement.words);
@@ -89,7 +94,8 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
         let category = Proposal::of(model, &judgement, Target::Category);
         let held_back = category.is_some_and(|p| held_back(&policy, &judgement, p));
         held_back_in_all += u64::from(held_back);
-        for found in heads.iter_mut().flatten() {
+        for (found, copies) in &mut heads {
+            let Some(found) = found else { continue };
             let target = found.target;
             let parts = (model.head(target), judgement.head(target), example.label(target));
             let (Some(head), Some(judged), Some(label)) = parts else { continue };
@@ -99,6 +105,7 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
             };
             found.tickets.push(Predicted {
                 ticket,
+                copy: copies.is_copy(groups[ticket], label),
                 truth,
                 probabilities: judged.probabilities.clone(),
                 best: judged.best,
@@ -113,7 +120,11 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
         tickets: examples.len() as u64,
         held_back: held_back_in_all,
         unknown_words: if words == 0 { 0.0 } else { unknown as f64 / words as f64 },
-        heads: heads.into_iter().flatten().filter(|h| !h.tickets.is_empty()).collect(),
+        heads: heads
+            .into_iter()
+            .filter_map(|(head, _)| head)
+            .filter(|h| !h.tickets.is_empty())
+            .collect(),
     }
 }
 
@@ -156,6 +167,7 @@ impl HeadPredictions {
             let held_back = held_back_by_words(&policy, words(t.example), t.known);
             Predicted {
                 ticket: t.example,
+                copy: t.copy,
                 truth: t.truth,
                 probabilities: t.probabilities.clone(),
                 best: t.best,
@@ -257,5 +269,32 @@ mod tests {
         assert!(
             simulated.iter().zip(&found.heads[0].tickets).all(|(s, t)| s.held_back == t.held_back)
         );
+    }
+    #[test]
+    fn copies_are_counted_and_make_nothing_surer() {
+        let model = bundle().model().unwrap();
+        let texts = ["vpn error vpn", "vpn vpn error", "printer error jam", "vpn"];
+        let tickets = |times: usize| -> Vec<Example> {
+            let of = |i: usize| {
+                example(i, texts[i % 4], if i % 4 == 1 { "Printing" } else { "Network" })
+            };
+            (0..4 * times).map(of).collect()
+        };
+        let [once, tenfold] = [1, 10].map(|n| predict(&model, &tickets(n), || ()));
+        let copies = |found: &Predictions| found.heads[0].tickets.iter().filter(|t| t.copy).count();
+        assert_eq!((copies(&once), copies(&tenfold)), (0, 36));
+        let (once, tenfold) = (once.heads[0].whole(), tenfold.heads[0].whole());
+        assert_eq!((once.tickets, tenfold.tickets, tenfold.copies), (4, 40, 36));
+        assert_eq!(tenfold.accuracy, once.accuracy);
+        assert_eq!(tenfold.accuracy_interval(), once.accuracy_interval());
+        for (many, one) in tenfold.labels.iter().zip(&once.labels) {
+            assert_eq!(many.precision_interval, one.precision_interval);
+            assert_eq!(many.recall_interval, one.recall_interval);
+            assert_eq!(many.use_for, one.use_for);
+        }
+        // With the same text and another label a ticket speaks for itself.
+        let mut two = tickets(1);
+        two.push(example(9, texts[0], "Printing"));
+        assert_eq!(copies(&predict(&model, &two, || ())), 0);
     }
 }

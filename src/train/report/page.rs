@@ -9,7 +9,7 @@ use crate::page::chart::{Axis, Mark, chart};
 use crate::page::{count, counted, document, exact, percent};
 use crate::train::audit::noise::Suspect;
 use crate::train::evaluate::{HeadEvaluation, WANTED};
-use crate::train::wilson::{TWO_SIDED_95, wilson_interval};
+use crate::train::wilson::{TWO_SIDED_95, interval_of_share};
 use crate::triage::text::language::Language;
 
 /// Kinds of probably wrong labels that are shown.
@@ -31,7 +31,7 @@ pub(super) fn page(report: &Report) -> String {
             Some(head) => (summary(head, report)),
             None => div.lead { p { "Nothing could be measured: the tickets have no labels that the model tells." } },
         }
-        @for head in &evaluation.heads { (section(head)) }
+        @for head in &evaluation.heads { (section(head, report.held_out.as_ref())) }
         @if let Some(head) = &report.held_out { (held_out(head)) }
         (learning(report))
         (top_words(report))
@@ -74,13 +74,13 @@ fn summary(head: &HeadEvaluation, report: &Report) -> Markup {
     }
 }
 
-fn section(head: &HeadEvaluation) -> Markup {
+fn section(head: &HeadEvaluation, held_out: Option<&HeadEvaluation>) -> Markup {
     html! {
         h2 { (words::name(head)) }
         @if head.tickets == 0 {
             p { "None of the tickets has a label that the model knows." }
         } @else {
-            (numbers(head))
+            (numbers(head, held_out))
             div.charts { (reliability(head)) (coverage(head)) }
             h3 { "Label by label" }
             (classes::table(head))
@@ -112,7 +112,7 @@ fn held_out(head: &HeadEvaluation) -> Markup {
     }
 }
 
-fn numbers(head: &HeadEvaluation) -> Markup {
+fn numbers(head: &HeadEvaluation, held_out: Option<&HeadEvaluation>) -> Markup {
     let row = |name: &str, value: String| html! { tr { th.text { (name) } td.text { (value) } } };
     html! {
         div.wide {
@@ -122,8 +122,8 @@ fn numbers(head: &HeadEvaluation) -> Markup {
                     (row("Right (accuracy)", exact(head.accuracy)))
                     (row("Most frequent label alone", exact(head.majority)))
                     (row("Macro F1", exact(head.macro_f1)))
-                    (row("Calibration error", exact(head.calibration_error)))
-                    (row("Log loss, Brier score", format!("{:.3}, {:.3}", head.log_loss, head.brier)))
+                    (row("Calibration error", words::calibration_error(head, held_out, exact)))
+                    (row("Log loss, Brier score", words::scores(head)))
                     (row("Decides alone", alone(head)))
                     @for c in &head.coverage_at {
                         @let at = c.threshold.map_or("never".to_owned(), |t| format!("from a confidence of {}", exact(t)));
@@ -148,8 +148,7 @@ fn reliability(head: &HeadEvaluation) -> Markup {
         (Axis::shares("how sure it was", 0.0), Axis::shares("how often it was right", 0.0));
     let mut marks = vec![Mark::Line { points: vec![(0.0, 0.0), (1.0, 1.0)], class: "guide" }];
     for bin in &head.bins {
-        let right = (bin.accuracy * bin.tickets as f64).round() as u64;
-        let (low, high) = wilson_interval(right, bin.tickets, TWO_SIDED_95);
+        let (low, high) = interval_of_share(bin.accuracy, bin.tickets - bin.copies, TWO_SIDED_95);
         marks.push(Mark::Whisker { x: bin.confidence, low, high });
         let share = bin.tickets as f64 / head.tickets.max(1) as f64;
         marks.push(Mark::Dot {
@@ -227,7 +226,7 @@ fn languages(head: &HeadEvaluation) -> Markup {
                     @for l in &head.languages {
                         tr {
                             th.text { (language(l.language)) }
-                            td { (count(l.tickets)) } td { (exact(l.accuracy)) } td { (exact(l.calibration_error)) }
+                            td { (count(l.tickets)) } td { (exact(l.accuracy)) } td { (words::calibration_error_of(l)) }
                             td { (exact(l.coverage_at_95)) }
                         }
                     }

@@ -16,7 +16,16 @@ fn predicted(
 ) -> Predicted {
     let best = (0..3).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap();
     let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
-    Predicted { ticket, truth, probabilities, best, held_back: false, decided, language }
+    Predicted {
+        ticket,
+        copy: false,
+        truth,
+        probabilities,
+        best,
+        held_back: false,
+        decided,
+        language,
+    }
 }
 
 fn predictions() -> Predictions {
@@ -192,7 +201,7 @@ fn the_page_and_the_json_hold_the_same_numbers() {
     let json: Value =
         serde_json::from_slice(&std::fs::read(dir.join("report.json")).unwrap()).unwrap();
     for head in json["evaluation"]["heads"].as_array().unwrap() {
-        for name in ["accuracy", "majority", "macro_f1", "calibration_error"] {
+        for name in ["accuracy", "majority", "macro_f1"] {
             let row = format!("<td class=\"text\">{}</td>", exact(head[name].as_f64().unwrap()));
             assert!(html.contains(&row), "{name}");
         }
@@ -212,6 +221,50 @@ fn the_page_and_the_json_hold_the_same_numbers() {
     assert_eq!(json["suspects"], 1);
     let table = std::fs::read_to_string(dir.join(SUSPECTS)).unwrap();
     assert_eq!(table.lines().nth(1), Some("x,x,x,0.1000,0.8000,x"));
+}
+
+#[test]
+fn of_few_tickets_no_calibration_error_is_told() {
+    let few = report("x");
+    let error = |report: &Report| exact(report.evaluation.heads[0].calibration_error);
+    let row = |says: &str| format!("<td class=\"text\">{says}</td>");
+    let html = few.html();
+    assert!(
+        !html.contains(&row(&error(&few)))
+            && html.contains(&row("too few tickets (200 are needed)"))
+    );
+    assert!(html.contains("<td>too few</td>"), "by language");
+    let text = crate::train::render::evaluation(&few.evaluation);
+    assert!(text.contains("calibration error        too few tickets (200 are needed)"), "{text}");
+    // The held-out tickets' number stands in.
+    let mut more = report("x");
+    let held_out = more.held_out.as_mut().unwrap();
+    (held_out.tickets, held_out.calibration_error) = (216, 0.0421);
+    assert!(more.html().contains(&row("4.2\u{a0}% on 216 held-out tickets")));
+    let mut many = report("x");
+    many.evaluation.heads[0].tickets = 900;
+    many.evaluation.heads[0].languages[0].tickets = 600;
+    assert!(many.html().contains(&row(&error(&many))));
+    let of_language = exact(many.evaluation.heads[0].languages[0].calibration_error);
+    assert!(many.html().contains(&format!("<td>{of_language}</td>")));
+    // Copies make few tickets no more.
+    many.evaluation.heads[0].copies = 860;
+    assert!(!many.html().contains(&row(&error(&many))));
+    assert!(many.html().contains("40 distinct tickets cannot show"));
+}
+
+#[test]
+fn where_no_label_is_known_no_score_of_probabilities_is_told() {
+    let mut some = report("x");
+    let text = crate::train::render::evaluation(&some.evaluation);
+    assert!(text.contains("(on the 2 tickets whose label it knows)"), "{text}");
+    let head = &mut some.evaluation.heads[0];
+    (head.log_loss, head.brier, head.unknown_labels) = (None, None, [("y".to_owned(), 4)].into());
+    let text = crate::train::render::evaluation(&some.evaluation);
+    assert!(text.contains("log loss, Brier score    none: it knows no ticket's label"), "{text}");
+    assert!(some.html().contains("none: it knows no ticket's label"));
+    let json = serde_json::to_value(&some.evaluation.heads[0]).unwrap();
+    assert!(json["log_loss"].is_null() && json["brier"].is_null() && json.get("copies").is_none());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What the numbers say, in sentences.
 
 use super::LearningPoint;
-use crate::page::{count, counted, percent};
-use crate::train::evaluate::{HeadEvaluation, Use};
-use crate::train::wilson::{ONE_SIDED_95, wilson_lower};
+use crate::page::{count, counted, exact, percent};
+use crate::train::evaluate::{HeadEvaluation, LanguageScores, Use};
+use crate::train::render::copies;
+use crate::train::wilson::{ONE_SIDED_95, interval_of_share};
 
 /// Gains of accuracy for twice the tickets: from the first on it is much, below the second it is
 /// nothing to speak of.
@@ -11,7 +12,7 @@ const MUCH: f64 = 0.02;
 const LITTLE: f64 = 0.005;
 /// Confidence and accuracy this far apart are worth a word.
 const OFF: f64 = 0.03;
-/// Fewer tickets say little of how often it is right, and nothing of its confidence.
+/// Fewer tickets, copies left out, say little of how often it is right, and nothing of its confidence.
 const FEW: u64 = 200;
 
 /// Why nothing is said of single labels and of more data.
@@ -56,6 +57,9 @@ pub(super) fn headline(
         interval(head)
     )];
     sentences.extend(few(head, held_out));
+    if head.copies > 0 {
+        sentences.push(format!("{}.", copies(head.copies)));
+    }
     sentences.push(own_thresholds(head));
     let gain = head.accuracy - head.majority;
     if gain < 0.05 {
@@ -78,8 +82,8 @@ pub(in crate::train) fn few(
     head: &HeadEvaluation,
     held_out: Option<&HeadEvaluation>,
 ) -> Option<String> {
-    let held_out = held_out.filter(|more| more.tickets > head.tickets)?;
-    (head.tickets < FEW).then(|| {
+    let held_out = held_out.filter(|more| more.distinct() > head.distinct())?;
+    (head.distinct() < FEW).then(|| {
         format!(
             "Those are few. On the {} that were held out while it was chosen and calibrated it was right \
              on {} ({}); expect a little less, as it was chosen by them.",
@@ -94,8 +98,8 @@ pub(in crate::train) fn few(
 /// [`headline`].
 pub(super) fn calibration(head: &HeadEvaluation, held_out: Option<&HeadEvaluation>) -> String {
     let points = |head: &HeadEvaluation| format!("{:.1}", head.calibration_error * 100.0);
-    if head.tickets < FEW {
-        let more = held_out.filter(|more| more.tickets > head.tickets).map(|more| {
+    if !tells_calibration(head) {
+        let more = held_out.filter(|more| more.distinct() > head.distinct()).map(|more| {
             format!(
                 " On the {} that it was calibrated on, confidence and truth are {} percentage points \
                  apart on average.",
@@ -105,7 +109,10 @@ pub(super) fn calibration(head: &HeadEvaluation, held_out: Option<&HeadEvaluatio
         });
         return format!(
             "{} cannot show whether its confidence can be believed: that takes {FEW} or more.{}",
-            counted(head.tickets, "ticket", "tickets"),
+            match head.copies {
+                0 => counted(head.tickets, "ticket", "tickets"),
+                _ => counted(head.distinct(), "distinct ticket", "distinct tickets"),
+            },
             more.unwrap_or_default()
         );
     }
@@ -127,6 +134,59 @@ pub(super) fn calibration(head: &HeadEvaluation, held_out: Option<&HeadEvaluatio
     )
 }
 
+/// Whether the tickets are enough to say something of the confidence.
+pub(in crate::train) fn tells_calibration(head: &HeadEvaluation) -> bool {
+    head.distinct() >= FEW
+}
+
+/// The calibration error, that of the held-out tickets where those of the test are few, or that
+/// they are too few. `held_out` is the category on tickets that chose and calibrated it; `share`
+/// writes a share.
+pub(in crate::train) fn calibration_error(
+    head: &HeadEvaluation,
+    held_out: Option<&HeadEvaluation>,
+    share: fn(f64) -> String,
+) -> String {
+    if tells_calibration(head) {
+        return share(head.calibration_error);
+    }
+    let same = |more: &&HeadEvaluation| {
+        (more.target, more.first_level) == (head.target, head.first_level)
+            && more.distinct() > head.distinct()
+    };
+    match held_out.filter(same) {
+        Some(more) => format!(
+            "{} on {}",
+            share(more.calibration_error),
+            counted(more.tickets, "held-out ticket", "held-out tickets")
+        ),
+        None => format!("too few tickets ({FEW} are needed)"),
+    }
+}
+
+/// The calibration error of so many tickets of one language, or that they are too few.
+pub(super) fn calibration_error_of(language: &LanguageScores) -> String {
+    match language.tickets < FEW {
+        true => "too few".to_owned(),
+        false => exact(language.calibration_error),
+    }
+}
+
+/// Log loss and Brier score, and which tickets they are about where those are not all.
+pub(in crate::train) fn scores(head: &HeadEvaluation) -> String {
+    let (Some(log_loss), Some(brier)) = (head.log_loss, head.brier) else {
+        return "none: it knows no ticket's label".to_owned();
+    };
+    let of = match head.unknown_labels.is_empty() {
+        true => String::new(),
+        false => match head.known() {
+            1 => "  (on the 1 ticket whose label it knows)".to_owned(),
+            n => format!("  (on the {} tickets whose label it knows)", count(n)),
+        },
+    };
+    format!("{log_loss:.3}, {brier:.3}{of}")
+}
+
 /// What its own thresholds do, which other tickets chose; no other promise survives new tickets.
 fn own_thresholds(head: &HeadEvaluation) -> String {
     let (decided, right) = head.decided();
@@ -135,12 +195,14 @@ fn own_thresholds(head: &HeadEvaluation) -> String {
                 people decide."
             .to_owned();
     }
+    let share = right as f64 / decided as f64;
+    let copies: u64 = head.labels.iter().map(|l| l.decided_copies).sum();
     format!(
         "With the thresholds that are stored in it, it decides {} of these tickets alone and is \
          right on {} of those (on at least {}, with 95 % certainty).",
         percent(head.coverage),
         percent(head.precision),
-        percent(wilson_lower(right, decided, ONE_SIDED_95))
+        percent(interval_of_share(share, decided - copies.min(decided), ONE_SIDED_95).0)
     )
 }
 

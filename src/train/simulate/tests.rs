@@ -22,7 +22,7 @@ fn policy(file: &str) -> Policy {
 
 fn prediction(truth: usize, answer: usize, confidence: f64) -> Prediction {
     let truth = Some(truth).filter(|t| *t < 2);
-    Prediction { truth, answer, confidence, held_back: false, language: Language::En }
+    Prediction { truth, answer, confidence, held_back: false, copy: false, language: Language::En }
 }
 
 const WANTED: Wanted = Wanted { precision: 0.9, min_tickets: 30, per_day: 100.0 };
@@ -65,6 +65,25 @@ fn the_policys_thresholds_are_in_force() {
 fn a_label_that_the_model_does_not_have_is_a_mistake() {
     let s = simulate(&head(), &policy(""), &[prediction(9, 1, 0.99)], WANTED);
     assert_eq!(s.in_force.outcomes.all.precision, Some(0.0));
+}
+
+#[test]
+fn copies_recommend_nothing() {
+    let twenty = |times: usize| -> Vec<Prediction> {
+        let of = |i: usize| Prediction { copy: i >= 20, ..prediction(0, 0, 0.9) };
+        (0..20 * times).map(of).collect()
+    };
+    let s = simulate(&head(), &policy(""), &twenty(3), WANTED);
+    assert_eq!((s.tickets, s.copies, s.held_back), (60, 40, 0));
+    assert_eq!((s.recommended.thresholds["A"], s.recommended.outcomes.all.decided), (NEVER, 0));
+    let once = simulate(&head(), &policy(""), &twenty(1), WANTED);
+    let lower = |s: &Simulation| s.in_force.outcomes.all.precision_lower;
+    assert_eq!((s.in_force.outcomes.all.decided, lower(&s)), (60, lower(&once)));
+    // Sixty tickets of their own show it.
+    let alone: Vec<Prediction> =
+        twenty(3).into_iter().map(|p| Prediction { copy: false, ..p }).collect();
+    let s = simulate(&head(), &policy(""), &alone, WANTED);
+    assert_eq!((s.recommended.thresholds["A"], s.copies), (0.9, 0));
 }
 
 #[test]

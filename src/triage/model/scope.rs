@@ -35,8 +35,8 @@ impl FromIterator<(Language, f64)> for Scope {
     }
 }
 
-/// The share of the words that are in the vocabulary as they stand or by their shape. One word
-/// more counts as known (Laplace), so that a single name does not decide about a short text.
+/// The share of the words that are in the vocabulary as they stand or by their shape, with one word more
+/// in both counts (Laplace): a single new word then weighs less in a short text.
 pub fn familiarity(listed: u32, words: u32) -> f64 {
     (f64::from(listed) + 1.0) / (f64::from(words) + 1.0)
 }

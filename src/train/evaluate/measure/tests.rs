@@ -8,7 +8,16 @@ fn predicted(truth: usize, probabilities: &[f64], language: Language) -> Predict
         .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
         .unwrap();
     let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
-    Predicted { ticket: 0, truth, probabilities, best, held_back: false, decided, language }
+    Predicted {
+        ticket: 0,
+        copy: false,
+        truth,
+        probabilities,
+        best,
+        held_back: false,
+        decided,
+        language,
+    }
 }
 
 fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
@@ -50,7 +59,7 @@ fn numbers_by_hand() {
     let at = m.coverage_at_wanted().unwrap();
     assert_eq!((at.threshold, at.coverage), (Some(0.8), 0.5));
     let expected = -(0.8f64.ln() + 0.3f64.ln() + 0.8f64.ln() + 0.4f64.ln()) / 4.0;
-    assert!((m.log_loss - expected).abs() < 1e-12);
+    assert!((m.log_loss.unwrap() - expected).abs() < 1e-12);
     assert!((m.calibration_error - (0.2 + 0.2 + 0.6 + 0.6) / 4.0).abs() < 1e-12);
     let bins: Vec<_> = m.bins.iter().map(|b| (b.tickets, b.confidence, b.accuracy)).collect();
     assert_eq!(bins, [(1, 0.4, 1.0), (1, 0.6, 0.0), (2, 0.8, 1.0)]);
@@ -73,7 +82,7 @@ fn tickets_of_a_label_that_the_model_does_not_know_count_as_wrong() {
     assert_eq!((m.coverage, m.precision), (4.0 / 6.0, 0.5));
     assert_eq!((m.labels[0].answered, m.labels[0].precision), (2, 0.5));
     assert_eq!(m.coverage_at_wanted().unwrap().coverage, 0.0);
-    assert_eq!(m.log_loss, measure(&four(), false).log_loss);
+    assert_eq!((m.known(), m.log_loss), (4, measure(&four(), false).log_loss));
     assert!(m.macro_f1 < measure(&four(), false).macro_f1);
     // That of A/z is A, which is known.
     let first = measure(&head.first_level().unwrap(), true);
@@ -123,9 +132,44 @@ fn the_first_level_adds_probabilities_up() {
 #[test]
 fn nothing_to_measure_is_no_division_by_zero() {
     let m = measure(&head(&["A"], vec![]), false);
-    assert_eq!((m.accuracy, m.log_loss, m.calibration_error), (0.0, 0.0, 0.0));
+    assert_eq!((m.accuracy, m.calibration_error), (0.0, 0.0));
+    assert_eq!((m.log_loss, m.brier, m.known()), (None, None, 0));
+    assert!(m.macro_f1.is_sign_positive() && m.calibration_error.is_sign_positive());
     assert_eq!((m.decided(), m.precision_alone()), ((0, 0), None));
     assert!(m.bins.is_empty() && m.curve.is_empty() && m.languages.is_empty());
+}
+
+#[test]
+fn where_no_label_is_known_nothing_is_said_of_probabilities_and_no_zero_has_a_sign() {
+    let mut head = head(&["A", "B"], vec![]);
+    head.unknown = vec!["C".into()];
+    head.tickets = vec![predicted(2, &[0.9, 0.1], Language::En)];
+    let m = measure(&head, false);
+    assert_eq!((m.known(), m.log_loss, m.brier), (0, None, None));
+    assert_eq!((m.macro_f1, m.macro_f1.is_sign_positive()), (0.0, true));
+    // Nor has that of a model that is sure and right.
+    head.tickets = vec![predicted(0, &[1.0, 0.0], Language::En)];
+    let m = measure(&head, false);
+    assert!(m.log_loss.is_some_and(|loss| loss == 0.0 && loss.is_sign_positive()));
+}
+
+#[test]
+fn copies_make_no_label_good_for_more() {
+    let right = |n: usize| -> Vec<Predicted> {
+        let of = |i: usize| Predicted { copy: i >= 10, ..predicted(0, &[0.9, 0.1], Language::En) };
+        (0..n).map(of).collect()
+    };
+    let m = measure(&head(&["A", "B"], right(100)), false);
+    assert_eq!((m.tickets, m.copies, m.distinct()), (100, 90, 10));
+    assert_eq!((m.labels[0].decided, m.labels[0].decided_copies, m.bins[0].copies), (100, 90, 90));
+    assert_eq!(m.accuracy_interval(), wilson_interval(10, 10, TWO_SIDED_95));
+    assert_eq!(m.labels[0].precision_interval, wilson_interval(10, 10, TWO_SIDED_95));
+    assert_eq!(m.labels[0].recall_interval, wilson_interval(10, 10, TWO_SIDED_95));
+    assert_eq!(m.labels[0].use_for, Use::WhenSureTogether);
+    assert_eq!(
+        measure(&head(&["A", "B"], right(10)), false).labels[0].use_for,
+        m.labels[0].use_for
+    );
 }
 
 #[test]
