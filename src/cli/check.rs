@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::{ConfigArgs, playbooks};
+use super::{ConfigArgs, output, playbooks};
 use crate::config::{Config, ConfigError, LogConfig, Problem};
 use crate::playbook::Problems;
 use crate::triage::model::Target;
-use crate::{service, topics};
+use crate::{controls, service, topics};
 
 #[derive(Args)]
 pub struct CheckArgs {
@@ -48,22 +49,68 @@ pub fn check(args: &CheckArgs) -> Result<()> {
         LogConfig::Kafka(kafka) => format!("kafka at {}, as {}", kafka.brokers, kafka.name),
         LogConfig::Embedded(embedded) => format!("embedded in {}", embedded.dir.display()),
     };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "log       {log}")?;
-    writeln!(out, "inputs    {}", config.inputs.join(", "))?;
-    writeln!(out, "outputs   {}", config.route.output_topics(&written).join(", "))?;
-    writeln!(out, "model     {} {}, {categories} categories", model.version, model.id.as_str())?;
-    writeln!(out, "queues    {}", queues.join(", "))?;
-    writeln!(out, "matrix    {}", config.policy.matrix.name)?;
-    if let Some(library) = library {
-        playbooks::standing(&mut out, library)?;
-        playbooks::warnings(&mut out, library, &queues)?;
+    let (version, id) = (&model.version, model.id.as_str());
+    output::print(|out| {
+        writeln!(out, "log       {log}")?;
+        for (name, topics) in topics_of(&config, &written) {
+            writeln!(out, "{name:<9} {}", topics.join(", "))?;
+        }
+        writeln!(out, "model     {version} {id}, {categories} categories")?;
+        writeln!(out, "queues    {}", queues.join(", "))?;
+        writeln!(out, "matrix    {}", config.policy.matrix.name)?;
+        if let Some(library) = library {
+            playbooks::standing(out, library)?;
+            playbooks::warnings(out, library, &queues)?;
+        }
+        for mismatch in triage.playbook_mismatches() {
+            writeln!(out, "warning   {mismatch}")?;
+        }
+        if let Some(trouble) = kill_file(&config) {
+            writeln!(out, "warning   {trouble}")?;
+        }
+        writeln!(out, "ok: every category of the model is covered by a rule")?;
+        Ok(())
+    })
+}
+
+/// The topics of the stages that run, each with what it needs; `queues` are all that are written to.
+fn topics_of(config: &Config, queues: &[String]) -> Vec<(&'static str, Vec<String>)> {
+    let (stages, of) = (config.stages, &config.resolve.topics);
+    let (mut inputs, mut outputs) = (Vec::new(), config.route.output_topics(queues));
+    if stages.route {
+        inputs.extend(config.inputs.iter().cloned());
+    } else {
+        outputs.retain(|topic| *topic != of.actions);
     }
-    for mismatch in triage.playbook_mismatches() {
-        writeln!(out, "warning   {mismatch}")?;
+    let mut state = Vec::new();
+    if stages.resolve {
+        inputs.extend([&of.actions, &of.feedback].map(Arc::clone));
+        outputs.push(Arc::clone(&of.outcomes));
+        state.extend([&of.ledger, &of.control].map(Arc::clone));
     }
-    writeln!(out, "ok: every category of the model is covered by a rule")?;
-    Ok(())
+    let needs = |topic: &Arc<str>| {
+        let needs = if [&of.actions, &of.feedback].contains(&topic) {
+            " (one partition)"
+        } else if [&of.ledger, &of.control].contains(&topic) {
+            " (one partition, compacted)"
+        } else if *topic == of.outcomes {
+            " (kept for undo)"
+        } else {
+            ""
+        };
+        format!("{topic}{needs}")
+    };
+    [("inputs", inputs), ("outputs", outputs), ("state", state)]
+        .into_iter()
+        .filter(|(_, topics)| !topics.is_empty())
+        .map(|(name, topics)| (name, topics.iter().map(needs).collect()))
+        .collect()
+}
+
+/// What is wrong with the kill file's place, where this process heeds it.
+fn kill_file(config: &Config) -> Option<String> {
+    let file = config.resolve.kill_file.as_ref().filter(|_| config.stages.resolve)?;
+    controls::kill_file_trouble(file)
 }
 
 /// What librdkafka has against the settings as a whole; each by itself was checked with them.
@@ -80,6 +127,61 @@ fn kafka(config: &Config) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_topic_of_a_stage_is_listed_with_what_it_needs() {
+        let listed = |route: bool, resolve: bool| {
+            let mut config = Config::load(None, &[String::from("kafka.name=x")]).unwrap();
+            config.stages = crate::config::Stages { route, resolve };
+            config.route.actions = Some(Arc::clone(&config.resolve.topics.actions));
+            let topics = topics_of(&config, &[]).into_iter();
+            let lines = topics.map(|(name, topics)| format!("{name} {}", topics.join(", ")));
+            lines.collect::<Vec<_>>()
+        };
+        let (actions, feedback) =
+            ("tickets.actions (one partition)", "tickets.feedback (one partition)");
+        let (routed, outcomes) =
+            ("tickets.routed, tickets.review, tickets.dead", "tickets.outcomes (kept for undo)");
+        let state = String::from(
+            "state tickets.ledger (one partition, compacted), \
+             tickets.control (one partition, compacted)",
+        );
+        assert_eq!(
+            listed(true, true),
+            [
+                format!("inputs tickets.new, {actions}, {feedback}"),
+                format!("outputs {routed}, {actions}, {outcomes}"),
+                state.clone(),
+            ]
+        );
+        assert_eq!(
+            listed(true, false),
+            [String::from("inputs tickets.new"), format!("outputs {routed}, {actions}")]
+        );
+        assert_eq!(
+            listed(false, true),
+            [
+                format!("inputs {actions}, {feedback}"),
+                format!("outputs {routed}, {outcomes}"),
+                state
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kill_file_that_nobody_could_put_there_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::load(None, &[String::from("kafka.name=x")]).unwrap();
+        config.stages.resolve = true;
+        assert_eq!(kill_file(&config), None);
+        config.resolve.kill_file = Some(folder.path().join("kill"));
+        assert_eq!(kill_file(&config), None);
+        config.resolve.kill_file = Some(folder.path().join("none/kill"));
+        let trouble = kill_file(&config).unwrap();
+        assert!(trouble.contains("none/kill: the folder of the kill file is missing"), "{trouble}");
+        config.stages.resolve = false;
+        assert_eq!(kill_file(&config), None, "it stops nothing here");
+    }
 
     #[test]
     fn what_the_daemon_would_refuse_is_refused_here() {

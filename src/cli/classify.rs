@@ -1,14 +1,14 @@
 //! `triaged classify`: tickets in, decisions out, no log involved.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
+use std::io::{BufRead, BufReader, BufWriter, Write, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::ModelArgs;
+use super::{ModelArgs, output};
 use crate::desk;
 use crate::log::Origin;
 use crate::stage::event;
@@ -25,22 +25,23 @@ pub struct ClassifyArgs {
 
 pub fn classify(args: &ClassifyArgs) -> Result<()> {
     let (config, triage) = args.model.load()?;
-    let mut out = BufWriter::new(stdout().lock());
     let limit = config.route.max_input_bytes;
     let mut scratch = Scratch::default();
     let stdin_only = [PathBuf::from("-")];
     let files = if args.files.is_empty() { &stdin_only[..] } else { &args.files };
-    for path in files {
-        let from = path.display().to_string();
-        if from == "-" {
-            lines(stdin().lock(), "-", limit, &triage, &mut scratch, &mut out)?;
-        } else {
-            let file = File::open(path).with_context(|| format!("cannot open {from}"))?;
-            lines(BufReader::new(file), &from, limit, &triage, &mut scratch, &mut out)?;
+    output::print(|out| {
+        let mut out = BufWriter::new(out);
+        for path in files {
+            let from = path.display().to_string();
+            if from == "-" {
+                lines(stdin().lock(), "-", limit, &triage, &mut scratch, &mut out)?;
+            } else {
+                let file = File::open(path).with_context(|| format!("cannot open {from}"))?;
+                lines(BufReader::new(file), &from, limit, &triage, &mut scratch, &mut out)?;
+            }
         }
-    }
-    out.flush()?;
-    Ok(())
+        Ok(out.flush()?)
+    })
 }
 
 /// One decision a line, or what is wrong with it; `origin` says the file and the line, from 1.

@@ -1,16 +1,17 @@
 //! `triaged model compare`: may a new model replace the old one?
 
-use std::io::{self, Write, stdout};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::model::{DataArgs, labelled};
+use super::output;
 use super::progress::Steps;
 use crate::bundle;
-use crate::train::compare::{self, Comparison, Gate, Side};
-use crate::train::render::{one_line, percent};
+use crate::train::compare::{self, Comparison, Gate, Side, p_value};
+use crate::train::render::{copies, one_line, percent};
 
 /// Kinds of changed answers that are shown.
 const FLIPS: usize = 20;
@@ -65,16 +66,18 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     if let Some(unknown) = args.allow_class.iter().find(|name| !known(name)) {
         bail!("--allow-class {unknown}: no ticket has this category");
     }
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &comparison)?;
-        writeln!(out)?;
-    } else {
-        for (name, model) in [("old", &old), ("new", &new)] {
-            writeln!(out, "{name} {} ({})", one_line(&model.version), model.id)?;
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &comparison)?;
+            writeln!(out)?;
+        } else {
+            for (name, model) in [("old", &old), ("new", &new)] {
+                writeln!(out, "{name} {} ({})", one_line(&model.version), model.id)?;
+            }
+            print(out, &comparison)?;
         }
-        print(&mut out, &comparison)?;
-    }
+        Ok(())
+    })?;
     if !comparison.failures.is_empty() {
         let why = comparison.failures.iter().map(|failure| one_line(&failure.to_string()));
         let why: Vec<String> = why.collect();
@@ -84,7 +87,11 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
 }
 
 fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
-    writeln!(out, "{} tickets\n", c.tickets)?;
+    writeln!(out, "{} tickets", c.tickets)?;
+    if c.copies > 0 {
+        writeln!(out, "{}", copies(c.copies))?;
+    }
+    writeln!(out)?;
     writeln!(out, "       accuracy  decided alone  of those right")?;
     for (name, side) in [("old", &c.old), ("new", &c.new)] {
         let precision = side.precision.map_or("-".to_owned(), percent);
@@ -96,8 +103,11 @@ fn print(out: &mut impl Write, c: &Comparison) -> io::Result<()> {
     writeln!(
         out,
         "\n{} tickets only the new model gets right, {} only the old one\n\
-         chance of so much if they were equal (McNemar, one-sided, mid-p): better {:.4}, worse {:.4}\n",
-        c.wins, c.losses, c.p_better, c.p_worse
+         chance of so much if they were equal (McNemar, one-sided, mid-p): p better {}, worse {}\n",
+        c.wins,
+        c.losses,
+        p_value(c.p_better),
+        p_value(c.p_worse)
     )?;
     let width = c.classes.iter().map(|l| l.label.chars().count()).max().unwrap_or(0).clamp(8, 40);
     writeln!(out, "  {:<width$}  tickets  old recall  new recall  won  lost", "category")?;
@@ -163,7 +173,7 @@ mod tests {
     fn labels_and_ids_do_not_steer_a_terminal() {
         let answer = |label| Answer { label, decided: true, knows_truth: false };
         let (truth, old, new) = ("a\u{1b}[2J", "b\nc", "d\u{202e}");
-        let row = Row { id: "\u{7}1", truth, old: answer(old), new: answer(new) };
+        let row = Row { id: "\u{7}1", truth, old: answer(old), new: answer(new), copy: false };
         let gate = Gate { max_drop: 10.0, allowed: &[], listed: 9 };
         let mut out = Vec::new();
         print(&mut out, &compare(&[row], &gate)).unwrap();

@@ -1,20 +1,21 @@
 //! `triaged explain`: one ticket's decision with every word's weight.
 
 use std::fs;
-use std::io::{IsTerminal as _, Read as _, Write as _, stdin, stdout};
+use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::ModelArgs;
 use super::show::Palette;
+use super::{ModelArgs, output};
 use crate::desk;
 use crate::files;
 use crate::page::explanation;
+use crate::train::render::one_line;
 use crate::triage::change::{Change, change};
-use crate::triage::decision::{Category, Decision};
+use crate::triage::decision::{Category, Decision, KnownRequest, Outcome};
 use crate::triage::model::{Explanation, Scratch};
 use crate::triage::text::redact::redact;
 use crate::triage::text::{Text, fields};
@@ -56,7 +57,9 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     };
     let ticket = match desk::parse(&input) {
         Ok(ticket) => ticket,
-        Err(malformed) => bail!("not a ticket ({}): {malformed}", malformed.reason()),
+        Err(malformed) => {
+            bail!("not a ticket ({}): {}", malformed.reason(), one_line(&malformed.to_string()))
+        }
     };
     let mut scratch = Scratch::default();
     let decision = triage.decide(&mut scratch, &ticket);
@@ -84,12 +87,13 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
                 "without": c.without, "category": { "label": c.label, "confidence": c.confidence },
             })
         });
-        writeln!(stdout(), "{value:#}")?;
+        output::print(|out| Ok(writeln!(out, "{value:#}")?))
     } else {
-        let palette = Palette::new(stdout().is_terminal());
-        stdout().write_all(page(&decision, &all, change.as_ref(), palette).as_bytes())?;
+        output::print(|out| {
+            let palette = Palette::new(out.is_terminal());
+            Ok(write!(out, "{}", page(&decision, &all, change.as_ref(), palette))?)
+        })
     }
-    Ok(())
 }
 
 /// The smallest ticket around some words.
@@ -106,6 +110,7 @@ fn ticket_of(text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// What stands in it is of the ticket or of a model that may be anybody's: it steers no terminal.
 fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: Palette) -> String {
     use std::fmt::Write as _;
     let mut page = String::new();
@@ -121,11 +126,11 @@ fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: 
             format!("needs {:.0}%", c.threshold.0 * 100.0)
         };
         let next = c.runner_up.as_ref().map_or(String::new(), |r| {
-            format!(", then {} {:.1}%", r.label, r.confidence.0 * 100.0)
+            format!(", then {} {:.1}%", one_line(r.label), r.confidence.0 * 100.0)
         });
-        format!("{l}{}{l:#} {:.1}% ({bar}{next})", c.label, c.confidence.0 * 100.0)
+        format!("{l}{}{l:#} {:.1}% ({bar}{next})", one_line(c.label), c.confidence.0 * 100.0)
     };
-    row("ticket", decision.ticket_id.to_owned());
+    row("ticket", one_line(decision.ticket_id));
     row("category", verdict(&decision.category));
     let priority = &decision.priority;
     let sure = priority.confidence.map_or(String::new(), |c| format!(" {:.1}%", c.0 * 100.0));
@@ -142,30 +147,27 @@ fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: 
         ),
     );
     row("queue", decision.queue.to_owned());
-    match &decision.review {
-        Some(review) => {
-            row("outcome", format!("{}review{:#}: {}", p.doubt, p.doubt, review.detail));
-        }
-        None => row("outcome", format!("{}routed{:#}", p.good, p.good)),
+    let style = if decision.outcome == Outcome::Review { p.doubt } else { p.good };
+    let why = decision.review.as_ref().map_or(String::new(), |r| format!(": {}", r.detail));
+    row("outcome", format!("{style}{}{style:#}{why}", decision.outcome.as_str()));
+    if let Some(known) = &decision.known_request {
+        row("playbook", playbook(known, p));
     }
-    row("language", decision.language.to_owned());
+    row("language", one_line(decision.language));
     for (kind, n) in &decision.masked {
         row("masked", format!("{kind} x {n}"));
     }
-    row("model", format!("{} {}", decision.model.version, decision.model.id));
+    row("model", format!("{} {}", one_line(decision.model.version), decision.model.id));
     let other = decision.category.runner_up.as_ref().map_or("nothing else", |r| r.label);
-    let _ = writeln!(
-        page,
-        "\nwhy {l}{}{l:#} and not {other}, in calibrated log-odds:",
-        decision.category.label
-    );
+    let (label, other) = (one_line(decision.category.label), one_line(other));
+    let _ = writeln!(page, "\nwhy {l}{label}{l:#} and not {other}, in calibrated log-odds:");
     let largest = all.words.iter().map(|w| w.weight.abs()).fold(1e-9, f64::max);
     for word in &all.words {
         let bar = "█".repeat((word.weight.abs() / largest * 30.0).round() as usize);
         let style = if word.weight < 0.0 { p.against } else { p.good };
         let times = if word.count > 1 { format!(" x {}", word.count) } else { String::new() };
-        let _ =
-            writeln!(page, "  {:>8.3}  {style}{bar}{style:#} {}{times}", word.weight, word.word);
+        let text = one_line(&word.word);
+        let _ = writeln!(page, "  {:>8.3}  {style}{bar}{style:#} {text}{times}", word.weight);
     }
     let _ = writeln!(page, "  {:>8.3}  how common the category is", all.prior);
     if all.other != 0.0 {
@@ -174,16 +176,33 @@ fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: 
     let _ = writeln!(page, "  {:>8.3}  {l}in all{l:#}", all.total);
     let _ = writeln!(page, "\nwhat would have changed it:");
     for sentence in explanation::changes(decision, all, change) {
-        let _ = writeln!(page, "  {sentence}");
+        let _ = writeln!(page, "  {}", one_line(&sentence));
     }
     page
 }
 
+/// The playbook that answers the ticket, and what holds it back, if anything does.
+fn playbook(known: &KnownRequest<'_>, p: Palette) -> String {
+    let said = format!("{} version {}", one_line(known.playbook), known.version);
+    let Some(guard) = known.held_by else { return format!("{said}, acts on it") };
+    let detail = known.detail.as_deref().map_or(String::new(), |d| format!(": {}", one_line(d)));
+    format!("{said}, held by {}{}{:#}{detail}", p.doubt, guard.as_str(), p.doubt)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use clap::Parser;
 
-    use super::ExplainArgs;
+    use super::*;
+    use crate::bundle::tests::bundle;
+    use crate::config::Config;
+    use crate::playbook::Slots;
+    use crate::resolve::guard::Guard;
+    use crate::triage::Triage;
+    use crate::triage::decision::RecognisedBy;
+    use crate::triage::policy::Route;
 
     #[derive(Parser)]
     struct Line {
@@ -197,5 +216,66 @@ mod tests {
         let line = Line::try_parse_from(["explain", "--text", text, "--json"]).unwrap();
         assert_eq!(line.args.text.as_deref(), Some(text));
         assert!(line.args.json);
+    }
+
+    /// The page of a ticket with hostile text wherever a ticket has text, after some change.
+    fn shown(change: impl Fn(&mut Decision<'_>)) -> String {
+        let none: [(String, String); 0] = [];
+        let mut policy = Config::from_layers(None, none, &[]).unwrap().policy;
+        policy.routes = vec![Route::any("desk".into())];
+        let triage = Triage::new(Arc::new(bundle().model().unwrap()), Arc::new(policy)).unwrap();
+        let hostile = "\u{1b}[31mPWN\u{1b}]0;title\u{7}\u{202e}";
+        let ticket = serde_json::json!({
+            "ticket_id": "T\u{202e}1", "subject": "vpn", "body": format!("{hostile}error"),
+            "created_at": "2026-03-04T09:12:00Z", "requester": "kim", "source": "email",
+            "language": hostile,
+        })
+        .to_string();
+        let ticket = desk::parse_text(&ticket).unwrap();
+        let mut scratch = Scratch::default();
+        let mut decision = triage.decide(&mut scratch, &ticket);
+        change(&mut decision);
+        let text = Text::new(&ticket.subject, &ticket.body);
+        let all = triage.model().explain_all(&mut scratch, &text).explanation;
+        page(&decision, &all, None, Palette::default())
+    }
+
+    #[test]
+    fn a_ticket_does_not_steer_a_terminal() {
+        let page = shown(|_| ());
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!page.contains(steers) && !page.contains('\u{202e}'), "{page:?}");
+        assert!(page.contains("language    [31mPWN ]0;title"), "{page}");
+    }
+
+    #[test]
+    fn an_outcome_is_the_decisions_with_the_playbook_and_what_holds_it_back() {
+        let playbook = |decision: &mut Decision<'_>, held_by: Option<Guard>| {
+            decision.known_request = Some(KnownRequest {
+                playbook: "unlock_account",
+                version: 3,
+                recognised_by: RecognisedBy::Rule,
+                request: None,
+                confidence: None,
+                margin: None,
+                slots: Slots::default(),
+                held_by,
+                detail: held_by.map(|guard| guard.detail().to_owned()),
+            });
+        };
+        let acts = shown(|decision| {
+            (decision.outcome, decision.review) = (Outcome::Resolve, None);
+            playbook(decision, None);
+        });
+        assert!(acts.contains("outcome    resolve\n"), "{acts}");
+        assert!(acts.contains("playbook   unlock_account version 3, acts on it\n"), "{acts}");
+        assert!(acts.contains("however sure") && !acts.contains("routed"), "{acts}");
+        let held = shown(|decision| {
+            (decision.outcome, decision.review) = (Outcome::Routed, None);
+            playbook(decision, Some(Guard::Vip));
+        });
+        assert!(held.contains("outcome    routed\n"), "{held}");
+        let by = format!("unlock_account version 3, held by vip: {}\n", Guard::Vip.detail());
+        assert!(held.contains(&by), "{held}");
     }
 }

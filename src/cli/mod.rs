@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod logging;
 mod model;
+mod output;
 mod playbooks;
 mod progress;
 mod run;
@@ -74,7 +75,7 @@ enum Command {
     Resume(switch::SwitchArgs),
     /// Switches one playbook off or on, on all instances, within a second
     Playbook(switch::PlaybookArgs),
-    /// Prints the JSON Schema of tickets or decisions
+    /// Prints the JSON Schema of a contract: tickets, decisions, outcomes or tickets that came back
     Schema(schema::SchemaArgs),
 }
 
@@ -147,10 +148,10 @@ impl ModelArgs {
                 if alone && found.iter().all(Mismatch::is_of_routes) =>
             {
                 let queue = Arc::clone(&config.policy.default_queue);
-                eprintln!(
+                output::note(format_args!(
                     "note: the built-in [[policy.routes]] are for other categories, so everything goes to \
                      the queue {queue}; --config names rules of your own"
-                );
+                ));
                 config.policy.routes = vec![Route::any(queue)];
                 service::triage(&config)?
             }
@@ -164,7 +165,7 @@ impl ModelArgs {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::Demo(args) => demo::demo(&args),
+        Command::Demo(args) => output::unless_closed(demo::demo(&args)),
         Command::Put(args) => topics::put(&args),
         Command::Tail(args) => topics::tail(&args),
         Command::Classify(args) => classify::classify(&args),
@@ -184,9 +185,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("triaged: {}", told(&error));
+            output::note(format_args!("triaged: {}", told(&error)));
             ExitCode::FAILURE
         }
     }
@@ -205,16 +205,6 @@ fn told(error: &anyhow::Error) -> String {
         told.push_str(&cause);
     }
     told
-}
-
-/// `triaged … | head` closes our output early, which is no failure.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let json =
-            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
-    })
 }
 
 #[cfg(test)]

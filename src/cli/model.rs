@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::{Write as _, stderr, stdout};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::output::{self, note};
 use super::progress::Steps;
 use crate::bundle::{self, TrainedOn};
 use crate::files;
@@ -24,25 +25,32 @@ pub(super) struct DataArgs {
     /// more than once
     #[arg(long = "data", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// A recipe, such as training/default.toml; the flags below override it
+    /// A recipe, such as training/recipe.toml; the flags below override it
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
+    /// The column with the ticket's id (default: id)
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
+    /// The column with the subject (default: subject)
     #[arg(long, value_name = "NAME")]
     subject_column: Option<String>,
+    /// The column with the text (default: body)
     #[arg(long, value_name = "NAME")]
     body_column: Option<String>,
-    /// More than once for the levels of one taxonomy, from the top
+    /// The column with the category; more than once for the levels of one taxonomy, from the top
+    /// (default: category)
     #[arg(long, value_name = "NAME")]
     category_column: Vec<String>,
+    /// The column with the priority (default: priority)
     #[arg(long, value_name = "NAME")]
     priority_column: Option<String>,
+    /// The column with the impact (default: impact)
     #[arg(long, value_name = "NAME")]
     impact_column: Option<String>,
+    /// The column with the urgency (default: urgency)
     #[arg(long, value_name = "NAME")]
     urgency_column: Option<String>,
-    /// When tickets were made: with it the newest are held out
+    /// When tickets were made: with it the newest are held out (default: created_at)
     #[arg(long, value_name = "NAME")]
     created_at_column: Option<String>,
 }
@@ -121,16 +129,16 @@ pub(super) fn labelled(
 ) -> Result<(Data, Vec<Seen>)> {
     let data = data::read(&args.files, recipe, &mut |p| bar.show(p))?;
     for (rejection, rows) in &data.rejected {
-        bar.suspend(|| writeln!(stderr(), "{rows} rows left out: {}", rejection.as_str()))?;
+        bar.suspend(|| note(format_args!("{rows} rows left out: {}", rejection.as_str())));
     }
     for remark in data.remarks() {
-        bar.suspend(|| writeln!(stderr(), "warning: {remark}"))?;
+        bar.suspend(|| note(format_args!("warning: {remark}")));
     }
     let mut all_seen = Vec::new();
     for model in models {
         let seen = seen(model, &bundle::trained_on(model)?, &data);
         if let Some(seen) = &seen {
-            bar.suspend(|| writeln!(stderr(), "warning: {}", seen.says))?;
+            bar.suspend(|| note(format_args!("warning: {}", seen.says)));
         }
         all_seen.extend(seen);
     }
@@ -176,16 +184,17 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     Report::of_training(&id.to_string(), &bundle.manifest, &report)
         .write(&pages)
         .with_context(|| format!("cannot write the report to {}", pages.display()))?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", render::report(&report))?;
-        writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
-        writeln!(out, "report written to {}", pages.join("report.html").display())?;
-    }
-    Ok(())
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", render::report(&report))?;
+            writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
+            writeln!(out, "report written to {}", pages.join("report.html").display())?;
+        }
+        Ok(())
+    })
 }
 
 /// `models/mine.report` for `models/mine`: a bundle holds its own files only.
@@ -223,14 +232,15 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         files::replace(file, report.html().as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report.evaluation)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", render::evaluation(&report.evaluation))?;
-    }
-    Ok(())
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &report.evaluation)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", render::evaluation(&report.evaluation))?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

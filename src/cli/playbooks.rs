@@ -11,6 +11,7 @@ use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::output;
 use super::show::Palette;
 use crate::bundle;
 use crate::playbook::{
@@ -39,11 +40,15 @@ pub struct ApproveArgs {
     /// Who approves it; not its owner
     #[arg(long, value_name = "NAME")]
     by: String,
-    /// The last day on which it may run
-    #[arg(long, value_name = "DATE")]
+    /// The last day on which it may run (2027-06-30)
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     until: Date,
     #[command(flatten)]
     given: Given,
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| String::from("must be a date as YYYY-MM-DD, such as 2027-06-30"))
 }
 
 /// Playbooks, and a model to try them with.
@@ -101,13 +106,16 @@ pub fn test(args: &TestArgs) -> Result<()> {
     let library = dir::library(&args.given.playbooks)?;
     let tried = args.given.try_all(library.iter())?;
     warn(library.iter());
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &tried)?;
-        writeln!(out)?;
-    } else {
-        table(&mut out, &tried, Palette::new(io::stdout().is_terminal()))?;
-    }
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &tried)?;
+            writeln!(out)?;
+        } else {
+            let palette = Palette::new(out.is_terminal());
+            table(out, &tried, palette)?;
+        }
+        Ok(())
+    })?;
     match args.given.objection(&tried) {
         Some(objection) => bail!(objection),
         None => Ok(()),
@@ -129,7 +137,7 @@ fn is_open(tried: &Tried) -> bool {
 /// Says on standard error what is allowed in these playbooks and may still not be meant.
 fn warn<'p>(playbooks: impl Iterator<Item = &'p Playbook>) {
     for risk in playbooks.flat_map(Playbook::risks) {
-        eprintln!("warning: {risk}");
+        output::note(format_args!("warning: {risk}"));
     }
 }
 
@@ -163,9 +171,8 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
     let library = Library::read(&folder.files, None)?;
     let tried = args.given.try_all(library.get(&args.id).into_iter())?;
     warn(library.get(&args.id).into_iter());
-    let mut out = io::stdout().lock();
     if let Some(objection) = args.given.objection(&tried) {
-        table(&mut out, &tried, Palette::default())?;
+        output::print(|out| Ok(table(out, &tried, Palette::default())?))?;
         bail!("{} is not approved: {objection}", args.id);
     }
     let approval = Approval { approver: args.by.trim().to_owned(), until: args.until };
@@ -179,15 +186,16 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
     dir::replace(&args.given.playbooks, &name, &text)?;
     dir::replace(&args.given.playbooks, playbook::LOCK_FILE, &lock)?;
     let library = dir::library(&args.given.playbooks)?;
-    if let Some(playbook) = library.get(&args.id) {
+    let Some(playbook) = library.get(&args.id) else { return Ok(()) };
+    output::print(|out| {
         let version = playbook.version;
         writeln!(out, "{} version {version} is approved until {}", args.id, args.until)?;
         let open = count(&tried, is_open);
         if open > 0 {
             writeln!(out, "{open} of its examples were not tried: they need --model")?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The day by which approvals count: that of UTC.
@@ -230,4 +238,18 @@ pub(super) fn warnings(
         writeln!(out, "warning   {warning}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_a_date_and_nothing_else_is_said_of_it() {
+        assert_eq!(day("2027-06-30"), Ok(jiff::civil::date(2027, 6, 30)));
+        for text in ["2027-06-30T00:00Z", "30.06.2027", "2027-02-30", ""] {
+            let refused = day(text).unwrap_err();
+            assert!(refused.contains("YYYY-MM-DD") && !refused.contains("jiff"), "{refused}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{ConfigArgs, logging};
+use super::{ConfigArgs, logging, output};
 use crate::health::Stop;
 use crate::service::{self, Service};
 
@@ -22,16 +22,17 @@ pub fn run(args: &ConfigArgs) -> Result<()> {
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let service = Service::start(&config, triage, stop.clone())?;
 
-    runtime.block_on(async {
+    // Whether it was a signal that ended it.
+    let told = runtime.block_on(async {
         loop {
             tokio::select! {
                 name = signals.next() => {
                     tracing::info!(signal = name, "stopping");
-                    break;
+                    break true;
                 }
                 () = tokio::time::sleep(Duration::from_millis(50)) => {
                     if service.has_ended() {
-                        break;
+                        break false;
                     }
                 }
             }
@@ -41,14 +42,27 @@ pub fn run(args: &ConfigArgs) -> Result<()> {
     std::thread::Builder::new()
         .name(String::from("second-signal"))
         .spawn(move || {
-            let name = runtime.block_on(signals.next());
-            eprintln!("triaged: {name} again, leaving at once");
+            let name = runtime.block_on(second(told, async || signals.next().await));
+            output::note(format_args!("triaged: {name} again, leaving at once"));
             std::process::exit(HURRIED);
         })
         .context("cannot start a thread")?;
     service.finish()?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The second signal. Where a worker has ended without one, the first still has to come: it asks for
+/// the end that is under way.
+async fn second(mut told: bool, mut next: impl AsyncFnMut() -> &'static str) -> &'static str {
+    loop {
+        let name = next().await;
+        if told {
+            return name;
+        }
+        tracing::info!(signal = name, "stopping already");
+        told = true;
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -68,5 +82,21 @@ impl Signals {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_hurries_nothing_even_after_a_worker_has_failed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let hurries = |told: bool| {
+            let mut signals = ["first", "second"].into_iter();
+            runtime.block_on(second(told, async || signals.next().unwrap()))
+        };
+        assert_eq!(hurries(false), "second");
+        assert_eq!(hurries(true), "first", "the one that ended it came before");
     }
 }

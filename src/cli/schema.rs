@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::output;
 use crate::desk::TicketSchema;
 use crate::stage::event::DecisionSchema;
 use crate::stage::resolve::{CameBackSchema, OutcomeSchema};
@@ -35,8 +36,9 @@ pub fn schema(args: &SchemaArgs) -> Result<()> {
         Contract::CameBack => schemars::schema_for!(CameBackSchema),
         Contract::Decision => schemars::schema_for!(DecisionSchema),
     };
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &schema)?;
-    writeln!(out)?;
-    Ok(())
+    output::print(|out| {
+        serde_json::to_writer_pretty(&mut *out, &schema)?;
+        writeln!(out)?;
+        Ok(())
+    })
 }

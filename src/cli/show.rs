@@ -1,9 +1,12 @@
-//! Decisions for people: colour on a terminal, plain text elsewhere.
+//! Decisions for people: colour on a terminal, plain text elsewhere. What a ticket says steers no
+//! terminal.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
+
+use crate::train::render::one_line;
 
 /// Styles, or none of them where the output is no terminal.
 #[derive(Clone, Copy, Default)]
@@ -37,7 +40,8 @@ const WORDS: usize = 4;
 /// One decision event on one line: outcome, id, category, confidence, priority, queue, and the
 /// words that decided.
 pub fn line(event: &Value, p: Palette) -> String {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
+    let text =
+        |pointer: &str| one_line(event.pointer(pointer).and_then(Value::as_str).unwrap_or("-"));
     let confidence = event.pointer("/category/confidence").and_then(Value::as_f64);
     let outcome = text("/outcome");
     let style = if outcome == "routed" { p.good } else { p.doubt };
@@ -65,5 +69,25 @@ pub fn line(event: &Value, p: Palette) -> String {
 fn word(word: &Value, p: Palette) -> String {
     let weight = word["weight"].as_f64().unwrap_or(0.0);
     let style = if weight < 0.0 { p.against } else { p.faint };
-    format!("{} {style}{weight:+.1}{style:#}", word["word"].as_str().unwrap_or("-"))
+    let word = one_line(word["word"].as_str().unwrap_or("-"));
+    format!("{word} {style}{weight:+.1}{style:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_does_not_steer_a_terminal() {
+        let hostile = "a\u{1b}[31m\nb\u{202e}";
+        let event = serde_json::json!({
+            "outcome": "review", "ticket_id": hostile, "queue": hostile,
+            "category": { "label": hostile, "confidence": 0.5 }, "priority": { "label": hostile },
+            "review": { "reason": hostile },
+            "explanation": { "words": [{ "word": hostile, "weight": 1.0 }] },
+        });
+        let line = line(&event, Palette::default());
+        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+        assert!(line.contains("a [31m b "), "{line}");
+    }
 }

@@ -1,19 +1,19 @@
 //! `triaged simulate`: what thresholds would have done with tickets whose category is known.
 
 use std::fs;
-use std::io::{self, Write, stdout};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use super::ModelArgs;
 use super::model::{DataArgs, Seen, labelled};
 use super::progress::Steps;
+use super::{ModelArgs, output};
 use crate::bundle;
 use crate::files;
 use crate::train::calibrate::NEVER;
-use crate::train::render::{one_line, percent};
+use crate::train::render::{copies, one_line, percent};
 use crate::train::simulate;
 use crate::train::simulate::{Outcome, Simulation, Tried, Wanted, below_floors, predict};
 use crate::triage::Mismatch;
@@ -84,13 +84,15 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         per_day: f64::from(args.per_day),
     };
     let simulation = simulate::simulate(head, policy, &predictions, wanted);
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &simulation)?;
-        writeln!(out)?;
-    } else {
-        print(&mut out, &model, &simulation)?;
-    }
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &simulation)?;
+            writeln!(out)?;
+        } else {
+            print(out, &model, &simulation)?;
+        }
+        Ok(())
+    })?;
     if let Some(path) = &args.write_policy {
         write_policy(path, &model, &simulation, &seen)?;
     }
@@ -122,6 +124,9 @@ fn refuse_seen(args: &SimulateArgs, seen: &[Seen]) -> Result<()> {
 
 fn print(out: &mut impl Write, model: &Model, s: &Simulation) -> io::Result<()> {
     writeln!(out, "Model {} ({}), {} tickets", one_line(&model.version), model.id, s.tickets)?;
+    if s.copies > 0 {
+        writeln!(out, "{}", copies(s.copies))?;
+    }
     writeln!(
         out,
         "{} of them go to a person whatever their confidence: too short, too many unknown words, \
@@ -207,7 +212,7 @@ fn write_policy(path: &Path, model: &Model, s: &Simulation, seen: &[Seen]) -> Re
     }
     files::replace(path, policy_file(model, s, seen)?.as_bytes())
         .with_context(|| format!("cannot write {shown}"))?;
-    eprintln!("thresholds written to {shown}");
+    output::note(format_args!("thresholds written to {shown}"));
     Ok(())
 }
 
@@ -222,6 +227,9 @@ fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> Result<String> {
         percent(all.automation),
         percent(all.precision_lower)
     );
+    if s.copies > 0 {
+        text.push_str(&format!("# {}.\n", copies(s.copies)));
+    }
     for seen in seen {
         text.push_str(&format!("# Careful: {}.\n", one_line(&seen.says)));
     }
@@ -283,6 +291,7 @@ mod tests {
             confidence: 0.9,
             held_back: false,
             language: Language::En,
+            copy: false,
         };
         let wanted = Wanted { precision: 0.9, min_tickets: 1, per_day: 1.0 };
         let simulation = simulate::simulate(head, &policy, &[prediction], wanted);

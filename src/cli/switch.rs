@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::{By, ConfigArgs, logging};
+use super::{By, ConfigArgs, logging, output};
 use crate::admin::control;
 use crate::config::{Config, LogConfig};
 use crate::log::embedded::Store;
@@ -56,7 +56,10 @@ pub fn resume(args: &SwitchArgs) -> Result<()> {
     let again = "playbooks are carried out again, but for those that are switched off";
     give(args, &config, Switch::Everything, true, again, "to stop again: triaged kill")?;
     if let Some(file) = &config.resolve.kill_file {
-        eprintln!("where the kill file {} is, nothing is called until it is gone", file.display());
+        let file = file.display();
+        output::note(format_args!(
+            "where the kill file {file} is, nothing is called until it is gone"
+        ));
     }
     Ok(())
 }
@@ -121,8 +124,9 @@ fn give(
         "the order is not recorded, nothing is stopped; the kill file (resolve.kill_file) on every \
          instance stops all calls without the log"
     })?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ordered by {}: {said}", order.by)?;
-    writeln!(out, "each instance follows within a second; with the same settings, {lift}")?;
-    Ok(())
+    output::print(|out| {
+        writeln!(out, "ordered by {}: {said}", order.by)?;
+        writeln!(out, "each instance follows within a second; with the same settings, {lift}")?;
+        Ok(())
+    })
 }

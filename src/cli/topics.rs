@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write as _, stdin, stdout};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{ConfigArgs, logging};
+use super::{ConfigArgs, logging, output};
 use crate::config::{Config, LogConfig};
 use crate::desk;
-use crate::log::embedded::{Store, StoreError};
+use crate::log::embedded::{FILE, Store, StoreError};
 use crate::log::{NewRecord, Record};
 use crate::topics;
 
@@ -22,6 +22,7 @@ use crate::topics;
 pub struct PutArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// The topic to write to, such as tickets.new; the topics of orders and of the ledger are refused
     topic: String,
     /// One record a line; `-` is standard input. A line that is JSON with a `ticket_id` gets that
     /// as its key
@@ -49,17 +50,47 @@ pub fn put(args: &PutArgs) -> Result<()> {
             None
         }
     });
-    let written = topics::put(&config, &args.topic, &mut records)?;
-    eprintln!("{written} records written to {}", args.topic);
+    let new = missing_log(&config);
+    let written = topics::put(&config, &args.topic, &mut records);
+    if let Some(dir) = new.filter(|dir| dir.join(FILE).is_file()) {
+        output::note(made(dir));
+    }
+    let written = written?;
+    output::note(format_args!("{written} records written to {}", args.topic));
     match unreadable {
         Some(error) => Err(error).with_context(|| format!("cannot read {from} any further")),
         None => Ok(()),
     }
 }
 
-/// A topic of the embedded log is made as soon as something is put into it, so a slip of the pen would
-/// put tickets where nobody reads them. On Kafka the brokers decide.
+/// The directory of the embedded log, where there is no log yet.
+fn missing_log(config: &Config) -> Option<&Path> {
+    let LogConfig::Embedded(embedded) = &config.log else { return None };
+    (!embedded.dir.join(FILE).is_file()).then_some(&*embedded.dir)
+}
+
+/// That a log was made, and where: with a relative directory that hangs on the folder of the caller.
+fn made(dir: &Path) -> String {
+    let at = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let hint = if dir.is_absolute() {
+        ""
+    } else {
+        ": start `triaged run` from here or give an absolute embedded.dir"
+    };
+    format!("a new log was made in {}{hint}", at.display())
+}
+
+/// Refuses what people must not write by hand, and what nobody would read: a topic of the embedded log
+/// is made as soon as something is put into it, so a slip of the pen would put tickets where nobody
+/// reads them. On Kafka the brokers decide.
 fn check_topic(config: &Config, topic: &str) -> Result<()> {
+    let own = &config.resolve.topics;
+    if topic == &*own.control || topic == &*own.ledger {
+        bail!(
+            "{topic} is written by triaged alone; orders are given with \
+             `triaged kill | resume | playbook`"
+        );
+    }
     let LogConfig::Embedded(embedded) = &config.log else { return Ok(()) };
     let mut known = configured(config);
     match Store::open_existing(&embedded.dir) {
@@ -114,6 +145,7 @@ fn key_of(line: &[u8]) -> Option<Vec<u8>> {
 pub struct TailArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// The topic to read, such as tickets.routed; `triaged check` lists those of the configuration
     topic: String,
     /// Go on as new records come, until interrupted
     #[arg(long, short)]
@@ -144,7 +176,7 @@ pub fn tail(args: &TailArgs) -> Result<()> {
     };
     topics::read(&config, &args.topic, args.follow, each)?;
     match failed {
-        Some(error) => Err(error.into()),
+        Some(error) => output::unless_closed(Err(error.into())),
         None => Ok(()),
     }
 }
@@ -187,6 +219,19 @@ fn shown(record: &Record) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orders_and_the_ledger_are_not_put_by_hand() {
+        for kind in ["log.kind=embedded", "log.kind=kafka"] {
+            let sets = [kind, "kafka.name=x", "topics.control=orders"].map(str::to_owned);
+            let config = Config::load(None, &sets).unwrap();
+            for topic in ["orders", "tickets.ledger"] {
+                let refused = check_topic(&config, topic).unwrap_err().to_string();
+                assert!(refused.contains("`triaged kill | resume | playbook`"), "{refused}");
+            }
+            assert!(check_topic(&config, "tickets.new").is_ok());
+        }
+    }
 
     #[test]
     fn a_record_has_the_key_that_its_outputs_will_have() {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{By, ConfigArgs, logging, switch};
+use super::{By, ConfigArgs, logging, output, switch};
 use crate::undo::{self, Which};
 
 #[derive(Args)]
@@ -41,14 +41,14 @@ pub fn undo(args: &UndoArgs) -> Result<()> {
         _ => bail!("say what to take back: --ticket ID, or --playbook ID with --from TIME"),
     };
     which.check(&known)?;
-    let found = undo::find(&config, &which, &args.by.name)?;
-    let topic = &config.resolve.topics.outcomes;
-    found.anything(&which, topic)?;
-    let tickets = undo::write(&config, found)?;
-    let mut out = std::io::stdout().lock();
-    for ticket in &tickets {
-        writeln!(out, "{ticket}")?;
-    }
-    eprintln!("{} undo orders written; what comes of them is in {topic}", tickets.len());
+    let tickets = undo::order(&config, &which, &args.by.name)?;
+    output::print(|out| {
+        for ticket in &tickets {
+            writeln!(out, "{ticket}")?;
+        }
+        Ok(())
+    })?;
+    let (written, topic) = (tickets.len(), &config.resolve.topics.outcomes);
+    output::note(format_args!("{written} undo orders written; what comes of them is in {topic}"));
     Ok(())
 }

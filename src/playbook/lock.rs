@@ -49,12 +49,7 @@ pub(super) fn digest(table: &Table) -> String {
     let mut text = String::new();
     let content = table.iter().filter(|(key, _)| *key != "approval");
     canonical_table(content, &mut text);
-    let mut hex = String::new();
-    for byte in Sha256::digest(text.as_bytes()) {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    format!("{:x}", Sha256::digest(text.as_bytes()))
 }
 
 fn canonical_table<'v>(entries: impl Iterator<Item = (&'v String, &'v Value)>, out: &mut String) {
@@ -62,6 +57,7 @@ fn canonical_table<'v>(entries: impl Iterator<Item = (&'v String, &'v Value)>, o
     entries.sort_by_key(|(key, _)| *key);
     out.push('{');
     for (key, value) in entries {
+        // Writing to a string cannot fail.
         let _ = write!(out, "{}:", serde_json::Value::from(key.as_str()));
         canonical(value, out);
         out.push(',');

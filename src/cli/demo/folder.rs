@@ -1,7 +1,8 @@
 //! Where the demonstration's log lies.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub enum Folder {
 }
 
 impl Folder {
-    /// A new folder among the system's temporary ones.
+    /// A new folder among the system's temporary ones. It is for this user alone: the tickets of
+    /// `--tickets` may be real.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -24,7 +26,7 @@ impl Folder {
         // A process with the same number may have been killed and have left its own.
         for n in 0..100 {
             let path = std::env::temp_dir().join(format!("{name}-{n}"));
-            match fs::create_dir(&path) {
+            match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self::Scratch(path)),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => {
@@ -90,11 +92,16 @@ pub fn remove(folder: &Path) {
         }
         thread::sleep(Duration::from_millis(25));
     }
-    eprintln!("triaged: {} could not be removed; please do", folder.display());
+    crate::cli::output::note(format_args!(
+        "triaged: {} could not be removed; please do",
+        folder.display()
+    ));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -113,10 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scratch_folder_is_new_and_goes() {
+    fn a_scratch_folder_is_new_for_its_user_alone_and_goes() {
         let (one, other) = (Folder::scratch().unwrap(), Folder::scratch().unwrap());
         let path = one.path().to_owned();
         assert_ne!(path, other.path());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         fs::write(path.join("file"), "x").unwrap();
         drop(one);
         assert!(!path.exists() && other.path().exists());

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use self::folder::Folder;
 use crate::cli::show::{self, Palette};
-use crate::cli::{ConfigArgs, logging, topics};
+use crate::cli::{ConfigArgs, logging, output::note, topics};
 use crate::config::{Config, LogConfig};
 use crate::health::Stop;
 use crate::log::Record;
@@ -89,10 +89,8 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
     let terminal = stdout().is_terminal() && !args.json;
     let palette = Palette::new(terminal);
     let rate = args.rate.unwrap_or(if terminal { 60 } else { 0 });
-    eprintln!(
-        "streaming {total} synthetic tickets; metrics at http://{}/metrics",
-        service.admin_addr()
-    );
+    let at = service.admin_addr();
+    note(format_args!("streaming {total} synthetic tickets; metrics at http://{at}/metrics"));
     let start = Instant::now();
     let decided = readers(dir, outputs, &stop)?;
     let fed = stop.clone();
@@ -126,7 +124,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
     if args.tickets.is_some() || ended.requested() {
         return Ok(());
     }
-    eprintln!("\nknown requests, resolved by playbooks that call runbooks played here:");
+    note("\nknown requests, resolved by playbooks that call runbooks played here:");
     resolve::play(&config, &dir.join("resolve"), palette, !terminal, &ended)
 }
 
@@ -289,19 +287,20 @@ impl Tally {
     /// To standard error, so that a pipe carries decisions alone.
     fn print(&self, elapsed: Duration, p: Palette) {
         let l = p.label;
-        eprintln!("\n{l}{:<20} {:>7} {:>7} {:>11}{l:#}", "queue", "routed", "review", "confidence");
+        let [queue, routed, review, sure] = ["queue", "routed", "review", "confidence"];
+        note(format_args!("\n{l}{queue:<20} {routed:>7} {review:>7} {sure:>11}{l:#}"));
         for (queue, (routed, review, confidence)) in &self.queues {
             let mean = confidence / f64::from((routed + review).max(1)) * 100.0;
-            eprintln!("{queue:<20} {routed:>7} {review:>7} {mean:>10.0}%");
+            note(format_args!("{queue:<20} {routed:>7} {review:>7} {mean:>10.0}%"));
         }
         let total: u32 = self.outcomes.values().sum();
         let parts: Vec<String> =
             self.outcomes.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
-        eprintln!(
+        note(format_args!(
             "{l}{total} tickets{l:#} in {:.1} s: {}; {} of them answered exactly once",
             elapsed.as_secs_f64(),
             parts.join(", "),
             self.origins.len()
-        );
+        ));
     }
 }

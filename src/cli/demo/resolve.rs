@@ -8,12 +8,14 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{next, print_line, readers, topics};
+use crate::cli::output::note;
 use crate::cli::show::Palette;
 use crate::config::{Config, Stages};
 use crate::health::Stop;
 use crate::log::Record;
 use crate::runbooks::{self, Runbooks};
 use crate::service::{self, Service};
+use crate::train::render::one_line;
 use crate::undo::{self, Which};
 
 /// Synthetic tickets: one for each playbook, and one of a VIP.
@@ -35,7 +37,8 @@ pub fn play(config: &Config, dir: &Path, palette: Palette, json: bool, ended: &S
     let beside = config.model_dir.with_file_name("requests");
     let model = config.resolve.model_dir.get_or_insert(beside);
     if !model.exists() {
-        eprintln!("not shown: there is no known-request model in {}", model.display());
+        let model = model.display();
+        note(format_args!("not shown: there is no known-request model in {model}"));
         return Ok(());
     }
     let port = Runbooks { tickets: tickets(), ..Runbooks::default() }.start()?;
@@ -112,26 +115,50 @@ fn brief(event: &Value) -> String {
 /// One outcome on one line.
 fn said(event: &Value, p: Palette) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    let id = text("/ticket_id").unwrap_or("-");
-    let subject = text("/ticket/subject").unwrap_or("-");
-    if let Some(guard) = text("/known_request/held_by") {
-        let playbook = text("/known_request/playbook").unwrap_or("-");
-        let detail = text("/known_request/detail").unwrap_or("-");
+    let plain = |pointer: &str| one_line(text(pointer).unwrap_or("-"));
+    let (id, subject) = (plain("/ticket_id"), plain("/ticket/subject"));
+    if is_held(event) {
+        let guard = plain("/known_request/held_by");
+        let (playbook, detail) = (plain("/known_request/playbook"), plain("/known_request/detail"));
         return format!(
             "{}held by {guard}{:#} {id:<8} {subject}: {playbook} left to people, {detail}",
             p.doubt, p.doubt
         );
     }
-    let outcome = text("/outcome").unwrap_or("-");
+    let outcome = plain("/outcome");
     let style = if outcome == "done" { p.good } else { p.doubt };
     let mut line = format!(
         "{style}{outcome:<6}{style:#} {id:<8} {subject}: {}, {:.0} ms",
-        text("/playbook").unwrap_or("-"),
+        plain("/playbook"),
         event["seconds"].as_f64().unwrap_or(0.0) * 1000.0
     );
     if let Some(reply) = text("/reply") {
-        let first = reply.lines().find(|l| l.len() > 12).unwrap_or_default();
+        let first = one_line(reply.lines().find(|l| l.len() > 12).unwrap_or_default());
         line.push_str(&format!("\n       {}{first}{:#}", p.faint, p.faint));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_does_not_steer_a_terminal() {
+        let hostile = "a\u{1b}[31mb\u{202e}, to be long enough";
+        let ticket = serde_json::json!({ "subject": hostile });
+        let held = serde_json::json!({
+            "ticket_id": hostile, "ticket": ticket,
+            "known_request": { "held_by": "vip", "playbook": hostile, "detail": hostile },
+        });
+        let done = serde_json::json!({
+            "ticket_id": hostile, "ticket": ticket, "outcome": "done", "playbook": hostile,
+            "reply": hostile,
+        });
+        for event in [held, done] {
+            let said = said(&event, Palette::default());
+            let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(said.contains("a [31mb ") && !said.contains(steers), "{said:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::folder;
+use crate::cli::output::note;
 use crate::cli::run::{HURRIED, Signals};
 use crate::health::Stop;
 
@@ -24,10 +25,10 @@ pub fn watch(goes: Option<PathBuf>) -> Result<Stop> {
         .name(String::from("signals"))
         .spawn(move || {
             let name = runtime.block_on(signals.next());
-            eprintln!("triaged: {name}, stopping");
+            note(format_args!("triaged: {name}, stopping"));
             told.request(Duration::ZERO);
             let name = runtime.block_on(signals.next());
-            eprintln!("triaged: {name} again, leaving at once");
+            note(format_args!("triaged: {name} again, leaving at once"));
             if let Some(goes) = goes {
                 folder::remove(&goes);
             }
