@@ -115,9 +115,7 @@ fn run(kafka: &Kafka, backlog: &Backlog, group: &str, kind: Kind) -> Run {
     let folder = tempfile::tempdir().expect("a folder");
     let playbooks = folder.path().join("playbooks");
     playbook::write(&playbooks, [playbook::text("unlock", runbook.port, "at-least-once")]);
-    for topic in ["actions", "outcomes", "ledger", "control", "feedback"] {
-        kafka.create_topic(&format!("{group}.tickets.{topic}"), 1, 1, &[]);
-    }
+    support::daemon::create_resolving(kafka, &format!("{group}.tickets."));
     let extra = |stages: &str| configuration(stages, &playbooks, &runbook.host());
     let program = Path::new(DAEMON);
     let start = |name, stages| backlog.start(kafka, program, group, name, 1, &extra(stages));

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tickets::record;
-use triaged::log::{Batch, Headers, Outgoing, Record};
+use triaged::log::{AbortReason, Batch, Headers, Outgoing, Record};
+use triaged::metrics::RecreateReason;
 use triaged::resolve::guard::Guard;
 use triaged::stage::Stage as _;
 use triaged::stage::event::{DecisionSchema, Mode};
 use triaged::stage::resolve::{CameBackSchema, OutcomeSchema};
 use triaged::stage::route::Route;
 use triaged::stage::runbook::Failure;
+use triaged::train::recipe::Recipe;
 use triaged::triage::decision::Doubt;
 use triaged::triage::ticket::Malformed;
 
@@ -345,4 +347,33 @@ fn published_metrics_are_those_of_the_registry() {
     let published = read("docs/metrics.md");
     let table = metrics_table();
     assert!(published.contains(&table), "docs/metrics.md should hold this table:\n{table}");
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let page = read("docs/reasons.md");
+    let mut all: Vec<&str> = Vec::new();
+    all.extend(Guard::ALL.map(Guard::as_str));
+    all.extend(Doubt::ALL.map(Doubt::as_str));
+    all.extend(AbortReason::ALL.map(AbortReason::as_str));
+    all.extend(RecreateReason::ALL.map(RecreateReason::as_str));
+    all.extend(Malformed::REASONS);
+    all.extend(Failure::REASONS);
+    let firsts: Vec<&str> = page.lines().filter_map(|line| line.split('|').nth(1)).collect();
+    let told = |reason: &&str| firsts.iter().any(|cell| cell.contains(&format!("`{reason}`")));
+    let missing: Vec<_> = all.into_iter().filter(|reason| !told(reason)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_recipe_to_copy_has_the_defaults() {
+    let uncommented: String = read("training/recipe.toml")
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert!(uncommented.contains("\nversion = "), "{uncommented}");
+    assert_eq!(Recipe::parse(&uncommented).unwrap(), Recipe::default());
 }

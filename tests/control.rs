@@ -10,12 +10,13 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use triaged::admin::AdminLimits;
 use triaged::admin::control::Control;
 use triaged::config::Config;
 use triaged::controls::Controls;
 use triaged::health::Stop;
+use triaged::log::NewRecord;
 use triaged::log::embedded::FILE;
 use triaged::metrics::{Labels, Metrics};
 use triaged::service::{self, Service, ServiceError};
@@ -136,17 +137,23 @@ impl World {
         done
     }
 
-    fn orders(&self) -> Vec<Value> {
-        let mut orders = Vec::new();
-        let topic = &self.config.resolve.topics.control;
+    /// The values of a topic, each with its key.
+    fn values(&self, topic: &str) -> Vec<(String, Value)> {
+        let mut values = Vec::new();
         let read = topics::read(&self.config, topic, false, |record| {
+            let key = String::from_utf8(record.key.unwrap_or_default()).expect("UTF-8");
             let value = record.value.unwrap_or_default();
-            orders.push(serde_json::from_slice(&value).expect("an order"));
+            values.push((key, serde_json::from_slice(&value).expect("JSON")));
             ControlFlow::Continue(())
         });
-        // Without an order there is no topic yet.
+        // Without a record there is no topic yet.
         let _ = read;
-        orders
+        values
+    }
+
+    fn orders(&self) -> Vec<Value> {
+        let orders = self.values(&self.config.resolve.topics.control).into_iter();
+        orders.map(|(_, order)| order).collect()
     }
 }
 
@@ -219,6 +226,49 @@ fn a_wrong_order_is_refused_with_its_reason() {
     assert_eq!(world.ask("POST", "/kill", TOKEN, r#"{"who":"kim"}"#).0, 400);
     assert_eq!(world.ask("POST", "/undo", TOKEN, r#"{"which":{}}"#).0, 400);
     assert!(world.orders().is_empty());
+}
+
+#[test]
+fn what_was_done_is_ordered_to_be_taken_back_for_a_ticket_and_for_a_time() {
+    let world = world();
+    let outcome = |ticket: &str, called: &str| {
+        let called: jiff::Timestamp = called.parse().expect("a time");
+        let value = json!({
+            "ticket_id": ticket, "outcome": "done", "playbook": "unlock",
+            "called_ms": called.as_millisecond(), "queue": "identity",
+            "known_request": { "playbook": "unlock", "version": 1, "slots": {} },
+            "ticket": { "body": ticket },
+        });
+        NewRecord { value: Some(value.to_string().into_bytes()), ..NewRecord::default() }
+    };
+    let outcomes = [
+        outcome("T-1", "2026-11-02T08:59:59Z"),
+        outcome("T-2", "2026-11-02T09:00:00Z"),
+        outcome("T-3", "2026-11-02T10:00:00Z"),
+        outcome("T-4", "2026-11-02T10:00:01Z"),
+    ];
+    topics::put(&world.config, &world.config.resolve.topics.outcomes, outcomes).expect("outcomes");
+    let by_ticket = r#"{"by":"kim","which":{"ticket":"T-4"}}"#;
+    let by_time = r#"{"by":"lee","which":{"playbook":
+        {"id":"unlock","from":"2026-11-02T09:00:00Z","to":"2026-11-02T10:00:00Z"}}}"#;
+    for (body, ordered) in [(by_ticket, json!(["T-4"])), (by_time, json!(["T-2", "T-3"]))] {
+        let (status, answer) = world.ask("POST", "/undo", TOKEN, body);
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(answer, json!({ "ordered": ordered }));
+    }
+    let order = |ticket: &str, by: &str| {
+        let value = json!({
+            "ticket_id": ticket, "queue": "identity", "category": null, "priority": null,
+            "language": null,
+            "known_request": { "playbook": "unlock", "version": 1, "slots": {} },
+            "ticket": { "body": ticket }, "undo": { "by": by },
+        });
+        (ticket.to_owned(), value)
+    };
+    let expected = [order("T-4", "kim"), order("T-2", "lee"), order("T-3", "lee")];
+    assert_eq!(world.values(&world.config.resolve.topics.actions), expected);
+    assert_eq!(world.counted("undo", "done"), 2);
 }
 
 #[test]

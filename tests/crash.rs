@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use triaged::health::WorkerHealth;
 use triaged::log::memory::{Fault, MemoryCluster, MemoryLog};
-use triaged::log::{AbortReason, Batch, Limit, Log, LogError, NewRecord, Outgoing, Record};
+use triaged::log::{
+    AbortReason, Batch, Limit, Log, LogError, NewRecord, Outgoing, Positions, Record,
+};
 use triaged::metrics::{Labels, Metrics};
 use triaged::stage::Stage;
 use triaged::stage::drive::Driver;
@@ -308,14 +310,18 @@ impl Log for Apart {
     fn next(&mut self, limit: Limit) -> Result<Batch, LogError> {
         self.log.next(limit)
     }
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
-        let unmoved = Batch { records: batch.records.clone(), ..Batch::default() };
+    fn commit(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError> {
         if self.outputs_first {
-            self.log.commit(&unmoved, outputs)?;
-            self.log.commit(batch, Vec::new())
+            self.log.commit(from, &Positions::new(), outputs)?;
+            self.log.commit(from, upto, Vec::new())
         } else {
-            self.log.commit(batch, Vec::new())?;
-            self.log.commit(&unmoved, outputs)
+            self.log.commit(from, upto, Vec::new())?;
+            self.log.commit(from, &Positions::new(), outputs)
         }
     }
     fn close(self: Box<Self>, exit_code: i32) {
@@ -342,10 +348,15 @@ impl Log for Careless {
     fn next(&mut self, limit: Limit) -> Result<Batch, LogError> {
         self.0.next(limit)
     }
-    fn commit(&mut self, batch: &Batch, outputs: Vec<Outgoing>) -> Result<(), LogError> {
-        match self.0.commit(batch, outputs.clone()) {
+    fn commit(
+        &mut self,
+        from: &Positions,
+        upto: &Positions,
+        outputs: Vec<Outgoing>,
+    ) -> Result<(), LogError> {
+        match self.0.commit(from, upto, outputs.clone()) {
             Err(LogError::Aborted(AbortReason::Unknown)) => {
-                self.0.commit(&Batch::default(), outputs)
+                self.0.commit(from, &Positions::new(), outputs)
             }
             other => other,
         }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -110,7 +111,7 @@ proptest! {
         let limit = Limit { records: 100, bytes: usize::MAX, linger: Duration::ZERO };
         let batch = log.next(limit).unwrap();
         let outputs = batch.records.iter().map(copy).collect();
-        log.commit(&batch, outputs).unwrap();
+        log.commit(&batch.from, &batch.upto, outputs).unwrap();
         for topic in ["in", "out"] {
             let read = all(&store, topic);
             prop_assert_eq!(read.len(), records.len());
@@ -288,7 +289,7 @@ fn tickets_are_put_into_topics_that_somebody_knows() {
     assert!(!taken && message.contains("`ticket.new`"), "{message}");
     assert!(message.contains("tickets.new") && message.contains("tickets.feedback"), "{message}");
     assert!(!dir.path().join("log").exists(), "the log is left as it was");
-    for topic in ["tickets.new", "tickets.feedback", "tickets.control", "tickets.routed"] {
+    for topic in ["tickets.new", "tickets.feedback", "tickets.outcomes", "tickets.routed"] {
         assert!(put(topic).0, "{topic}");
     }
     let store = Store::open_existing(&dir.path().join("log")).unwrap();
@@ -296,6 +297,43 @@ fn tickets_are_put_into_topics_that_somebody_knows() {
     store.put("mine", &[]).unwrap();
     assert!(put("mine").0, "a topic that is there already");
     assert!(put("your").1.contains("mine, tickets.actions"));
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_log_is_made_for_its_user_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("in.jsonl"), "{\"ticket_id\":\"1\"}\n").unwrap();
+    let kept = ["--set", "log.kind=embedded", "--set", "embedded.dir=new/log"];
+    let args = [&["put", "tickets.new", "in.jsonl"][..], &kept].concat();
+    assert!(triaged(dir.path(), &args).output().unwrap().status.success());
+    let log = dir.path().join("new/log");
+    // The files beside the database are there while it is open.
+    let opened = open(&log, &Stop::new());
+    assert_eq!((mode(&dir.path().join("new")), mode(&log)), (0o700, 0o700));
+    let files: Vec<_> = fs::read_dir(&log).unwrap().map(|e| e.unwrap().path()).collect();
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    for name in ["triaged.db", "triaged.db-wal", "triaged.db-shm", "g.lock"] {
+        assert!(files.contains(&log.join(name)), "{name}");
+    }
+    drop(opened);
+}
+
+#[test]
+fn a_log_that_is_there_keeps_its_modes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log/triaged.db"));
+    drop(Store::open(&log).unwrap());
+    for (path, bits) in [(&log, 0o750), (&file, 0o640)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+    }
+    Store::open(&log).unwrap().put("in", &[NewRecord::default()]).unwrap();
+    assert_eq!((mode(&log), mode(&file)), (0o750, 0o640));
 }
 
 #[test]

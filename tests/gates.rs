@@ -1,11 +1,12 @@
-//! `triaged simulate` and `triaged model compare` as a pipeline calls them: numbers, files and
-//! exit codes.
+//! `triaged simulate`, `triaged model compare` and `triaged test` as a pipeline calls them: numbers,
+//! files and exit codes.
 
 #[path = "support/command.rs"]
 mod command;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -53,6 +54,49 @@ fn floors_decide_the_exit_code() {
     let message = bad(here, &both);
     assert!(message.contains("below the floor") && message.contains("decided alone"), "{message}");
     assert!(!run(here, &simulate(&["--floor-precision", "95"])).status.success());
+}
+
+/// What comes of a command whose output nobody reads, as of `triaged … | head`; where it is `mute`,
+/// nobody reads what it complains about either.
+fn unread(dir: &Path, args: &[&str], mute: bool) -> Output {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
+    command.current_dir(dir).env_clear().env("HOSTNAME", "test");
+    command.env("TRIAGED_MODEL__DIR", MODEL).args(args);
+    if mute {
+        command.stderr(writer.try_clone().expect("the same pipe"));
+    }
+    command.stdout(writer).output().expect("the binary starts")
+}
+
+#[test]
+fn a_reader_that_leaves_early_opens_no_gate() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    for mute in [false, true] {
+        for json in [&["--json"][..], &[]] {
+            let floors = ["--floor-precision", "0.999", "--floor-automation", "0.999"];
+            let gate = [&floors[..], &["--write-policy", "p.toml"], json].concat();
+            let failed = unread(here, &simulate(&gate), mute);
+            assert_eq!(failed.status.code(), Some(1), "mute: {mute}, {json:?}");
+            let said = String::from_utf8(failed.stderr).expect("UTF-8");
+            assert!(mute || said.contains("below the floor"), "{said}");
+            fs::remove_file(here.join("p.toml")).expect("it was written all the same");
+
+            let gate = ["--floor-precision", "0.9", "--write-policy", "p.toml"];
+            let passed = unread(here, &simulate(&[&gate[..], json].concat()), mute);
+            assert_eq!(passed.status.code(), Some(0), "mute: {mute}, {json:?}");
+            fs::remove_file(here.join("p.toml")).expect("it was written");
+
+            // Without the model some of them are not tried, which does not pass.
+            let playbooks = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/playbooks");
+            let test = [&["test", "--playbooks", playbooks][..], json].concat();
+            assert_eq!(unread(here, &test, mute).status.code(), Some(1));
+            let untried = [&test[..], &["--untried"]].concat();
+            assert_eq!(unread(here, &untried, mute).status.code(), Some(0));
+        }
+    }
 }
 
 /// Labelled tickets about three things, one of them under a name of choice.
@@ -104,6 +148,11 @@ fn a_model_that_loses_a_class_does_not_pass() {
     assert_eq!(found["flipped"].as_array().map(Vec::len), Some(3));
     assert_eq!(found["flips"][0]["new"], "printers");
     assert_eq!(found["failures"][0]["kind"], "worse");
+
+    let unread = |mute: bool| unread(here, &compare(&[]), mute);
+    assert_eq!(unread(true).status.code(), Some(1), "nobody reads why");
+    let message = unread(false).stderr;
+    assert!(String::from_utf8_lossy(&message).contains("does not pass"), "{message:?}");
 
     let page = good(here, &["model", "compare", "b", "a", "--data", "a.csv"]);
     assert!(page.contains("the new model passes"), "{page}");

@@ -30,6 +30,7 @@ fn main() {
     let trials = vec![
         Trial::test("kill_9_between_the_call_and_the_commit", kill_9).with_ignored_flag(skip),
         Trial::test("a_kill_switch_is_heard_within_a_second", kill_switch).with_ignored_flag(skip),
+        Trial::test("topics_that_forget_are_told", forgetting).with_ignored_flag(skip),
     ];
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -52,13 +53,7 @@ impl World {
         let kafka = Kafka::start(Setup::single(NEWEST)).map_err(|skipped| skipped.to_string())?;
         let topics = Topics::named("");
         daemon::create(&kafka, &topics);
-        for topic in ["actions", "outcomes", "feedback"] {
-            kafka.create_topic(&format!("tickets.{topic}"), 1, 1, &[]);
-        }
-        for topic in ["ledger", "control"] {
-            let compacted = [("cleanup.policy", "compact")];
-            kafka.create_topic(&format!("tickets.{topic}"), 1, 1, &compacted);
-        }
+        daemon::create_resolving(&kafka, "tickets.");
         let runbook = Runbook::start(script);
         let folder = tempfile::tempdir()?;
         let playbooks = folder.path().join("playbooks");
@@ -262,6 +257,36 @@ fn kill_switch() -> Result<(), Failed> {
     let killed = world.values("tickets.outcomes")?;
     let killed = killed.iter().filter(|outcome| outcome["reason"] == "killed").count();
     ensure(killed == 10, format!("{killed} of 10 were held back"))
+}
+
+/// Topics whose settings drop what an undo, or the stage itself, has to find.
+fn forgetting() -> Result<(), Failed> {
+    let mut world = World::new(|_| Reply::Done)?;
+    let mut launched = |prefix: &str, dropping: &str| {
+        world.topics = Topics::named(prefix);
+        daemon::create(&world.kafka, &world.topics);
+        let week = [("retention.ms", "604800000")];
+        world.kafka.create_topic(&format!("{prefix}tickets.{dropping}"), 1, 1, &week);
+        daemon::create_resolving(&world.kafka, &format!("{prefix}tickets."));
+        let mut daemon = world.daemon();
+        daemon.launch();
+        daemon
+    };
+    let mut daemon = launched("a.", "outcomes");
+    daemon.wait_ready(Duration::from_secs(30));
+    let log = daemon.log();
+    ensure(log.contains("retention.ms is 604800000; set retention.ms=-1"), log)?;
+    daemon.term(Duration::from_secs(40));
+
+    let mut daemon = launched("b.", "ledger");
+    let mut ended = None;
+    wait(|| {
+        ended = daemon.ended();
+        Ok(ended.is_some())
+    })?;
+    let told = daemon.log().contains("topic b.tickets.ledger does not keep what is needed");
+    let failed = ended.is_some_and(|status| !status.success());
+    ensure(told && failed, format!("{ended:?}:\n{}", daemon.log()))
 }
 
 fn wait(mut until: impl FnMut() -> Result<bool, Failed>) -> Result<(), Failed> {

@@ -52,7 +52,7 @@ impl Rig {
     fn commit(&mut self, within: Duration) -> Result<(), LogError> {
         let batch = self.copier.batch(ONE, within).expect("a record");
         let outputs = batch.records.iter().map(|r| self.copier.copy_of(r)).collect();
-        self.copier.log.commit(&batch, outputs)
+        self.copier.log.commit(&batch.from, &batch.upto, outputs)
     }
 
     fn replaced(&self) -> Vec<u64> {

@@ -336,6 +336,12 @@ fn what_playbooks_and_settings_name_must_be_there() {
     let problem = bad(dir.path(), &[&with_model[..], &security].concat());
     assert!(problem.contains("no category of the model fits Audit/*"), "{problem}");
 
+    // Where calls are made, hosts have to be on the list.
+    let calls = |to| [&["check", "--set", "stages.run=resolve", "--set", to][..], &HERE].concat();
+    good(dir.path(), &calls("resolve.hosts=http://127.0.0.1:8199"));
+    let problem = bad(dir.path(), &calls("resolve.hosts=other.example.com"));
+    assert!(problem.contains("http://127.0.0.1:8199 is not on the list"), "{problem}");
+
     edit(dir.path(), "unlock_account.toml", "version = 3", "version = 4");
     edit(dir.path(), "unlock_account.toml", "[\"unlock_account\"]", "[\"unlock_acount\"]");
     let problem = bad(dir.path(), &with_model);

@@ -292,6 +292,31 @@ fn thirty_tickets_a_class_are_enough_to_say_what_each_is_good_for() {
     assert!(text.contains("weak: fewer than 30: Odd (5, 1 distinct)"), "{text}");
 }
 
+#[test]
+fn copies_carry_no_threshold() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tickets.jsonl");
+    let distinct = rows(&path, 24);
+    let mut copied = Vec::new();
+    for copy in 0..10 {
+        copied.extend(distinct.iter().cloned().map(|mut row| {
+            row["id"] = format!("{copy}-{}", row["id"]).into();
+            row
+        }));
+    }
+    write_rows(&path, &copied);
+    let (made, run) =
+        train(std::slice::from_ref(&path), &Recipe::default(), &mut |_| ()).expect("trains");
+    // Two dozen texts cannot show 90 %, however often each is there.
+    assert!(made.manifest.heads[0].thresholds.iter().all(|t| *t > 1.0), "{}", made.card);
+    let held_out = run.held_out.as_ref().expect("a category");
+    assert!(held_out.tickets > 150 && held_out.distinct() <= 24, "{}", held_out.distinct());
+    assert!(held_out.labels.iter().all(|l| !matches!(l.use_for, Use::Always | Use::WhenSure)));
+    let (low, high) = held_out.accuracy_interval();
+    assert!(high - low > 0.1, "{low} to {high}");
+    assert!(render::report(&run).contains("repeat another's text and label"));
+}
+
 /// Public tickets are not part of the project; where a folder with them lies beside it, the
 /// quality on them is held.
 #[test]

@@ -61,7 +61,8 @@ impl Names {
 struct Heard {
     outcomes: Mutex<Vec<&'static str>>,
     refusals: Mutex<Vec<&'static str>>,
-    states: Mutex<Vec<BreakerState>>,
+    /// States of breakers, each with the outcome that led to it.
+    states: Mutex<Vec<(BreakerState, Option<&'static str>)>>,
     retries: AtomicU32,
 }
 
@@ -79,8 +80,8 @@ impl Observer for Heard {
         self.retries.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn breaker(&self, _host: &str, state: BreakerState) {
-        self.states.lock().unwrap().push(state);
+    fn breaker(&self, _host: &str, state: BreakerState, outcome: Option<&'static str>) {
+        self.states.lock().unwrap().push((state, outcome));
     }
 }
 

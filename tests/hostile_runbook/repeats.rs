@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use super::server::{Runbook, answer, drain};
 use super::{
     KEY, Names, at_least_once, at_most_once, build, call, caller, fate, once, settings, wait,
@@ -92,17 +94,45 @@ fn a_request_still_in_flight_is_asked_after_with_the_same_key() {
 
 #[test]
 fn a_request_in_flight_for_ever_is_asked_after_no_longer_than_a_call_may_wait() {
-    let runbook = answering(&[409]);
+    let runbook = Runbook::new(|_, _, stream| answer(stream, 409, "retry-after: 0\r\n", ""));
     let mut settings = settings(&runbook);
     settings.retries.base = Duration::from_millis(200);
     settings.longest_wait = Duration::from_millis(500);
-    settings.retries.budget_reserve = 1e6;
     let mut call = call(&runbook);
     call.timeout = Duration::from_secs(5);
     let began = Instant::now();
-    let (reason, unknown, _) = fate(repeat(&caller(settings), &call));
+    let (reason, unknown, requests) = fate(repeat(&caller(settings), &call));
     assert_eq!((reason, unknown), ("conflict", true));
+    // Each wait is the base here: nobody is flooded.
+    assert!(requests <= 3, "{requests}");
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// As after a crash in the midst of a batch, when the runbook still works on all of its calls.
+#[test]
+fn more_requests_in_flight_than_the_budget_has_are_all_asked_after_until_they_are_done() {
+    const CALLS: usize = 20;
+    const IN_FLIGHT: usize = 60;
+    let runbook = Runbook::new(|nth, _, stream| {
+        answer(stream, if nth < IN_FLIGHT { 409 } else { 200 }, "", "")
+    });
+    let settings = settings(&runbook);
+    let rule = &settings.retries;
+    assert!(rule.budget_reserve + rule.budget_share * (CALLS as f64) < IN_FLIGHT as f64);
+    let (caller, call, terms) = (caller(settings), call(&runbook), at_least_once());
+    let ends = wait(join_all((0..CALLS).map(|_| caller.call(&call, &terms))));
+    for end in ends {
+        assert_eq!(end.expect("done").status, 200);
+    }
+    assert_eq!(runbook.requests().len(), CALLS + IN_FLIGHT);
+}
+
+#[test]
+fn what_failed_takes_from_the_budget_whatever_was_in_flight_before() {
+    let runbook = answering(&[409, 409, 503, 409, 503]);
+    let mut settings = settings(&runbook);
+    (settings.retries.budget_share, settings.retries.budget_reserve) = (0.0, 1.0);
+    assert_eq!(fate(repeat(&caller(settings), &call(&runbook))), ("budget_spent", true, 5));
 }
 
 #[test]

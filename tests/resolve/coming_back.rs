@@ -1,5 +1,6 @@
 //! What is taken back, and what comes back by itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -22,6 +23,9 @@ fn undo_takes_back_what_was_done_and_nothing_else() {
     let expected = [said("done", None), said("undone", None), said("not_undone", Some("failed"))];
     assert_eq!(world.outcomes()["T-1"], expected);
     assert_eq!(world.outcome("T-2"), said("not_undone", Some("failed")));
+    let told = world.values("tickets.outcomes");
+    assert!(told[0]["undo"].is_null());
+    assert_eq!(told[1]["undo"]["by"], "ops");
     let paths: Vec<_> = world.runbook.requests().into_iter().map(|r| r.path).collect();
     assert_eq!(paths, ["/unlock/kim", "/undo-unlock/kim"]);
 }
@@ -59,6 +63,45 @@ fn an_undo_is_made_again_until_it_goes_through_whatever_the_delivery() {
     let requests = world.runbook.requests();
     assert_eq!(requests.len(), 4);
     assert!(requests[1..].iter().all(|r| r.path == "/undo-unlock/kim" && r.key == requests[1].key));
+}
+
+#[test]
+fn an_undo_that_failed_can_be_ordered_again_though_its_runbook_remembers_answers() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    let (mut answered, mut works) = (BTreeMap::new(), false);
+    world.runbook.script(move |request| {
+        // Whoever comes with its first key finds it broken, now and for ever.
+        let done = *answered.entry(request.key.clone()).or_insert(works);
+        works = true;
+        if done { Reply::Done } else { Reply::Status(500) }
+    });
+    for outcomes in 2..4 {
+        world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+        world.run_until(outcomes);
+    }
+    let expected = [said("done", None), said("not_undone", Some("unknown")), said("undone", None)];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    let keys: Vec<_> = world.runbook.requests().into_iter().map(|r| r.key).collect();
+    assert_eq!(keys.len(), 3);
+    assert_ne!(keys[1], keys[2]);
+    let told = world.values("tickets.outcomes");
+    assert_eq!(told[2]["idempotency_key"].as_str(), keys[2].as_deref());
+}
+
+#[test]
+fn an_order_to_undo_that_a_crash_cut_off_keeps_its_key() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    world.cluster.schedule([Some(Fault::CrashBeforeCommit)]);
+    world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    world.run_until(2);
+    assert_eq!(world.outcomes()["T-1"], [said("done", None), said("undone", None)]);
+    let keys: Vec<_> = world.runbook.requests().into_iter().map(|r| r.key).collect();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[1], keys[2]);
 }
 
 #[test]

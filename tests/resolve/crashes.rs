@@ -6,7 +6,7 @@ use triaged::log::memory::Fault;
 use triaged::resolve::control::{Order, Switch};
 
 use crate::runbook::{Reply, Runbook};
-use crate::world::{World, said};
+use crate::world::{World, said, undo};
 
 #[test]
 fn calls_of_a_batch_that_was_aborted_are_not_made_again_when_it_comes_back_in_parts() {
@@ -72,9 +72,45 @@ fn a_call_that_a_crash_cut_off_and_that_must_not_be_made_again_is_told_as_unknow
 #[test]
 fn a_call_that_fails_when_it_is_made_again_may_have_gone_through_before() {
     let world = struck_after_its_call("at-least-once");
-    world.runbook.script(|_| Reply::Status(409));
+    world.runbook.script(|_| Reply::Status(404));
     world.run_until(1);
     assert_eq!(world.outcome("T-1"), said("unknown", Some("unknown")));
+}
+
+#[test]
+fn what_another_process_settled_is_not_told_again_from_memory() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    let mut stage = world.stage();
+    world.cluster.schedule([None, Some(Fault::Abort(AbortReason::Rebalance))]);
+    world.act("T-1");
+    world.run_turn(&mut stage, "resolve");
+    world.run_until(1);
+    assert_eq!(world.runbook.requests().len(), 2);
+    // Somebody sets the positions back, and the first process has the partition again.
+    world.run_turn(&mut stage, "set-back");
+    assert_eq!(world.outcomes()["T-1"], [said("done", None), said("already_handled", None)]);
+    assert_eq!(world.runbook.requests().len(), 2);
+}
+
+#[test]
+fn what_another_process_took_back_is_not_told_again_from_memory() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.run_until(1);
+    let mut stage = world.stage();
+    world.cluster.schedule([Some(Fault::Abort(AbortReason::Rebalance))]);
+    world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
+    world.run_turn(&mut stage, "resolve");
+    world.run_until(2);
+    world.run_turn(&mut stage, "set-back");
+    let expected = [
+        said("done", None),
+        said("undone", None),
+        said("already_handled", None),
+        said("not_undone", Some("failed")),
+    ];
+    assert_eq!(world.outcomes()["T-1"], expected);
+    assert_eq!(world.runbook.requests().len(), 3);
 }
 
 fn fault() -> impl Strategy<Value = Option<Fault>> {

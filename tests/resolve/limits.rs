@@ -1,6 +1,7 @@
 //! How much is done, and in what time.
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde_json::json;
@@ -77,4 +78,22 @@ fn the_calls_of_a_batch_end_together_and_an_undo_gets_what_is_left_of_the_time()
     world.put("tickets.actions", "T-1", &undo("T-1", "kim"));
     world.run_until(4);
     assert_eq!(world.outcomes()["T-1"][2], said("undone", None));
+}
+
+#[test]
+fn a_worker_whose_calls_take_their_time_is_not_stalled() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    let (say, heard) = mpsc::channel();
+    let health = Arc::clone(&world.health);
+    let slow = Duration::from_millis(50);
+    world.runbook.script(move |_| {
+        std::thread::sleep(slow);
+        let _ = say.send((health.since_progress(), health.stalled_for()));
+        Reply::Done
+    });
+    world.act("T-1");
+    world.run_until(1);
+    let (since_progress, stalled_for) = heard.recv().expect("a call");
+    assert!(since_progress >= slow);
+    assert_eq!(stalled_for, Duration::ZERO);
 }

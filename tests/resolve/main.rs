@@ -3,11 +3,17 @@
 
 mod acting;
 mod coming_back;
+mod counted;
 mod crashes;
+mod guards;
 mod limits;
 #[path = "../support/playbook.rs"]
 mod playbook;
 #[path = "../support/runbook.rs"]
 mod runbook;
+mod sizes;
+mod starts;
+mod steps;
+mod stops;
 mod switches;
 mod world;

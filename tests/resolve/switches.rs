@@ -50,6 +50,9 @@ fn a_playbook_that_fails_too_often_switches_itself_off_until_a_person_switches_i
     world.act("T-8");
     world.run_until(9);
     assert_eq!(world.outcome("T-8"), said("handed_back", Some("switched_off")));
+    let lines = world.values("tickets.ledger");
+    let offs = lines.iter().filter(|line| line["off"].is_object()).count();
+    assert_eq!(offs, 1, "it goes off once");
     world.runbook.script(|_| Reply::Done);
     world.controls.apply([switched_on(now_ms())]);
     world.act("T-9");

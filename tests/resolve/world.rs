@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use triaged::controls::Controls;
 use triaged::health::{Stop, WorkerHealth};
 use triaged::log::memory::MemoryCluster;
-use triaged::log::{Limit, LogError, NewRecord};
+use triaged::log::{Follow, Limit, LogError, NewRecord};
 use triaged::metrics::{Labels, Metrics};
-use triaged::playbook::Library;
+use triaged::playbook::{Library, TextFile};
+use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{Cap, Limits, SwitchOff};
 use triaged::stage::drive::Driver;
 use triaged::stage::resolve::{LONGEST_BATCH, Parts, Resolve, ResolveSettings, Writer};
@@ -33,9 +34,10 @@ const LIMITS: Limits = Limits {
     remember_ms: None,
 };
 
-fn library(port: u16, delivery: &str) -> Arc<Library> {
-    let (files, lock) = playbook::approved([playbook::text("unlock", port, delivery)]);
-    Arc::new(Library::read(&files, Some(&lock)).expect("a playbook"))
+/// A library of these files and this lock.
+pub fn library(approved: &(Vec<TextFile>, String)) -> Arc<Library> {
+    let (files, lock) = approved;
+    Arc::new(Library::read(files, Some(lock.as_str())).expect("a playbook"))
 }
 
 /// Calls without repetitions, and without a breaker: not what most of these tests are about.
@@ -53,11 +55,15 @@ pub struct World {
     pub cluster: MemoryCluster,
     pub runbook: Runbook,
     pub delivery: &'static str,
+    pub library: Arc<Library>,
     pub limits: Limits,
     /// How the runbook is called.
     pub calls: CallerSettings,
     pub longest_batch: Duration,
+    /// The largest output that is written.
+    pub max_output_bytes: usize,
     pub controls: Arc<Controls>,
+    pub health: Arc<WorkerHealth>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -68,16 +74,36 @@ impl World {
         topics.extend([("tickets.routed", 1), ("tickets.dead", 1)]);
         let controls = Controls::new(None);
         controls.apply([]);
+        let text = playbook::text("unlock", runbook.port, delivery);
         Self {
             cluster: MemoryCluster::new(&topics),
             calls: calls(&runbook),
             longest_batch: LONGEST_BATCH,
+            max_output_bytes: 1_000_000,
             runbook,
             delivery,
+            library: library(&playbook::approved([text])),
             limits: LIMITS,
             controls,
+            health: WorkerHealth::new(),
             metrics: Metrics::new(&Labels::default(), 1).expect("metrics"),
         }
+    }
+
+    /// The world's playbook, as it was before any edit.
+    pub fn text(&self) -> String {
+        playbook::text("unlock", self.runbook.port, self.delivery)
+    }
+
+    /// Approves the playbook as `edit` makes it.
+    pub fn edit(&mut self, edit: impl FnOnce(String) -> String) {
+        self.library = library(&playbook::approved([edit(self.text())]));
+    }
+
+    /// Approves the playbook with these tables in it, in which `HOST` stands for the runbook.
+    pub fn add(&mut self, tables: &str) {
+        let tables = tables.replace("HOST", &self.runbook.host());
+        self.edit(|text| text.replace("[undo]", &format!("{tables}\n[undo]")));
     }
 
     pub fn put(&self, topic: &str, key: &str, value: &Value) {
@@ -94,6 +120,11 @@ impl World {
     }
 
     pub fn stage(&self) -> Resolve {
+        self.stage_reading(Box::new(self.cluster.follow("tickets.ledger")))
+    }
+
+    /// A stage that sees of the ledger what `ledger` shows.
+    pub fn stage_reading(&self, ledger: Box<dyn Follow>) -> Resolve {
         let topic = |name: &str| Arc::<str>::from(name);
         Resolve::new(Parts {
             settings: ResolveSettings {
@@ -101,6 +132,7 @@ impl World {
                 priorities: vec!["P1".into(), "P2".into()],
                 feedback: topic("tickets.feedback"),
                 default_queue: topic("service-desk"),
+                max_output_bytes: self.max_output_bytes,
                 routed: Box::new(|_| "tickets.routed".into()),
                 writer: Writer {
                     outcomes: topic("tickets.outcomes"),
@@ -109,16 +141,16 @@ impl World {
                     source: String::from("/test"),
                 },
             },
-            library: library(self.runbook.port, self.delivery),
+            library: Arc::clone(&self.library),
             caller: Caller::new(self.calls.clone(), Arc::new(())).expect("a caller"),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime"),
             controls: Arc::clone(&self.controls),
-            topic: Box::new(self.cluster.follow("tickets.ledger")),
+            topic: ledger,
             metrics: Arc::clone(&self.metrics),
-            health: WorkerHealth::new(),
+            health: Arc::clone(&self.health),
             stop: Stop::new(),
         })
         .with_longest_batch(self.longest_batch)
@@ -160,6 +192,14 @@ impl World {
             let mut driver = Driver::new(limit, &self.metrics, &health, 0);
             driver.turn(&mut log, &mut stage).expect("the process goes on");
         }
+    }
+
+    /// Runs one turn of a process with this stage, which reads from where `group` stands.
+    pub fn run_turn(&self, stage: &mut Resolve, group: &str) {
+        let mut log = self.cluster.join(group, "a", &["tickets.actions", "tickets.feedback"]);
+        let health = WorkerHealth::new();
+        let mut driver = Driver::new(LIMIT, &self.metrics, &health, 0);
+        driver.turn(&mut log, stage).expect("the process goes on");
     }
 
     pub fn values(&self, topic: &str) -> Vec<Value> {
@@ -212,6 +252,16 @@ pub fn undo(id: &str, user: &str) -> Value {
     let mut order = action(id, user);
     order["undo"] = json!({ "by": "ops" });
     order
+}
+
+/// What stops a call of the playbook: the kill switch, and a person who switches the playbook off.
+pub fn stops() -> [Order; 2] {
+    [Switch::Everything, Switch::Playbook(String::from("unlock"))].map(|switch| Order {
+        switch,
+        on: false,
+        by: String::from("ops"),
+        at_ms: 1,
+    })
 }
 
 pub fn said(outcome: &str, reason: Option<&str>) -> (String, Option<String>) {

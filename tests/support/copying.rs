@@ -134,7 +134,7 @@ impl Copier {
             let mut outputs: Vec<_> = batch.records.iter().map(|r| self.copy_of(r)).collect();
             outputs.extend(extra(tries, &batch));
             tries += 1;
-            match self.log.commit(&batch, outputs) {
+            match self.log.commit(&batch.from, &batch.upto, outputs) {
                 Ok(()) => {}
                 Err(LogError::Aborted(reason)) => {
                     aborted.push(reason);

@@ -201,6 +201,18 @@ pub fn create_small(kafka: &Kafka, topics: &Topics, bytes: u32) {
     create(kafka, topics);
 }
 
+/// Creates the topics of the resolve stage, whose names begin with `prefix`.
+pub fn create_resolving(kafka: &Kafka, prefix: &str) {
+    let create = |topic: &str, configs: &[(&str, &str)]| {
+        kafka.create_topic(&format!("{prefix}{topic}"), 1, 1, configs);
+    };
+    create("actions", &[]);
+    create("feedback", &[]);
+    create("ledger", &[("cleanup.policy", "compact")]);
+    create("control", &[("cleanup.policy", "compact")]);
+    create("outcomes", &[("retention.ms", "-1")]);
+}
+
 fn replicas(kafka: &Kafka) -> i32 {
     kafka.nodes().len().clamp(1, 3) as i32
 }

@@ -47,11 +47,18 @@ pub fn text(id: &str, port: u16, delivery: &str) -> String {
 
 /// These playbooks, approved, and the lock that says so.
 pub fn approved(texts: impl IntoIterator<Item = String>) -> (Vec<TextFile>, String) {
+    approved_on(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(), texts)
+}
+
+/// The same, approved on that day and for a year.
+pub fn approved_on(
+    today: jiff::civil::Date,
+    texts: impl IntoIterator<Item = String>,
+) -> (Vec<TextFile>, String) {
     let texts = texts.into_iter().enumerate();
     let mut files: Vec<TextFile> =
         texts.map(|(i, text)| TextFile { name: format!("{i}.toml"), text }).collect();
     let mut lock = None;
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let until = today.saturating_add(jiff::Span::new().years(1));
     for i in 0..files.len() {
         let approval = Approval { approver: String::from("board@example.com"), until };
