@@ -18,7 +18,7 @@ use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Tar
 use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
 
-pub use folder::write;
+pub use folder::{place, write};
 pub use manifest::{
     FORMAT, FileSum, HeadEntry, HeadMetrics, Manifest, Omitted, SplitFacts, TrainingFacts,
 };
@@ -100,6 +100,14 @@ pub enum BundleError {
         dir = dir.display()
     )]
     NotABundle { dir: PathBuf },
+    #[error("{dir} cannot be replaced as a whole; name a directory within it", dir = dir.display())]
+    Unnamed { dir: PathBuf },
+    #[error(
+        "{file} is no part of a model and would be lost with the old one: move it, or name another \
+         directory",
+        file = file.display()
+    )]
+    Foreign { file: PathBuf },
     #[error(
         "{dir} is not there, but {old} is, which stood there before: a `triaged train` was cut off \
          as it put the new model in its place; rename it back, or train again",

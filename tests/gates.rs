@@ -126,8 +126,11 @@ fn a_model_that_loses_a_class_does_not_pass() {
         tickets(here, file, printing);
         good(here, &["train", "--data", file, "--out", out]);
     }
+    // The same tickets in a file of its own: a comparison refuses what the new model was trained on.
+    let text = fs::read_to_string(here.join("a.csv")).expect("a file");
+    fs::write(here.join("c.csv"), text + "\n").expect("a file");
     let compare = |more: &[&'static str]| {
-        [&["model", "compare", "a", "b", "--data", "a.csv"][..], more].concat()
+        [&["model", "compare", "a", "b", "--data", "c.csv"][..], more].concat()
     };
     let message = bad(here, &compare(&[]));
     assert!(message.contains("does not pass"), "{message}");
@@ -154,7 +157,7 @@ fn a_model_that_loses_a_class_does_not_pass() {
     let message = unread(false).stderr;
     assert!(String::from_utf8_lossy(&message).contains("does not pass"), "{message:?}");
 
-    let page = good(here, &["model", "compare", "b", "a", "--data", "a.csv"]);
+    let page = good(here, &["model", "compare", "b", "a", "--data", "c.csv"]);
     assert!(page.contains("the new model passes"), "{page}");
     assert!(page.contains("the old model does not have these categories"), "{page}");
 }
@@ -202,6 +205,9 @@ fn tickets_that_a_model_was_trained_on_are_noticed() {
     let compare = ["model", "compare", "a", "b"];
     assert_eq!(warnings(&compare, "a.csv"), [true, false]);
     assert_eq!(warnings(&compare, "b.csv"), [false, true]);
+    // The new model must not be judged by what it learnt; that the old one knows it is no favour.
+    let own = bad(here, &["model", "compare", "a", "b", "--data", "b.csv"]);
+    assert!(own.contains("a comparison needs tickets that it has not seen"), "{own}");
     good(here, &["evaluate", "--model", "a", "--data", "a.csv"]);
     let gate = ["simulate", "--model", "a", "--data", "a.csv", "--floor-precision", "0.5"];
     assert!(bad(here, &gate).contains("need tickets that it has not seen"));

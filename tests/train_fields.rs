@@ -171,7 +171,11 @@ fn the_program_reads_and_explains_fields() {
     let json = good(here, &[&["evaluate", "--model", "mine", "--json"][..], &data].concat());
     let evaluation: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(evaluation["heads"][0]["accuracy"].as_f64(), Some(1.0));
-    good(here, &[&["model", "compare", "mine", "mine"][..], &data].concat());
+    // Not the very file that it was trained on, which a comparison refuses.
+    let written = fs::read_to_string(here.join("tickets.jsonl")).expect("reads");
+    let (but_one, _) = written.trim_end().rsplit_once('\n').expect("lines");
+    fs::write(here.join("most.jsonl"), but_one).expect("writes");
+    good(here, &["model", "compare", "mine", "mine", "--data", "most.jsonl"]);
     let elsewhere = "[[fields]]\nname = \"department\"\nfrom = \"/dept\"";
     fs::write(here.join("other.toml"), elsewhere).expect("writes");
     let other = ["evaluate", "--model", "mine", "--recipe", "other.toml"];

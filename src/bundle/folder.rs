@@ -1,10 +1,19 @@
 //! A bundle's directory, and how a new bundle takes the place of an old one.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Bundle, BundleError, MANIFEST, MAX_FILE, ModelId, model_id};
+use super::{
+    Bundle, BundleError, CARD, MANIFEST, MAX_FILE, ModelId, PROBES, SPLIT, TOKENIZER, WEIGHTS,
+    model_id,
+};
+
+/// All that a bundle may hold.
+const FILES: [&str; 6] = [MANIFEST, TOKENIZER, WEIGHTS, PROBES, SPLIT, CARD];
+/// A link that leads to so many others leads round in a circle.
+const LINKS: usize = 8;
 
 /// Writes a bundle; its probes are run first.
 ///
@@ -17,15 +26,9 @@ use super::{Bundle, BundleError, MANIFEST, MAX_FILE, ModelId, model_id};
 /// When the bundle does not work, cannot be written, or `dir` holds something else. An old bundle is
 /// in `dir` as it was, unless the error names `.NAME.old`.
 pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
-    if let Some(old) = cut_off(dir) {
-        fs::rename(&old, dir).map_err(fail(&old))?;
-    }
+    let dir = &place(dir)?;
     bundle.model()?;
     let exists = dir.exists();
-    let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    if exists && !empty && !is_bundle(dir) {
-        return Err(BundleError::NotABundle { dir: dir.to_owned() });
-    }
     let (manifest, files) = bundle.files()?;
     if let Some((file, bytes)) = files.iter().find(|(_, bytes)| bytes.len() as u64 > MAX_FILE) {
         return Err(BundleError::TooLarge { file, bytes: bytes.len() as u64 });
@@ -43,8 +46,9 @@ pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
         let mut file = fs::File::create(&path).map_err(fail(&path))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail(&path))?;
     }
-    if exists {
-        fs::rename(dir, &old).map_err(fail(dir))?;
+    if exists && let Err(source) = fs::rename(dir, &old) {
+        fs::remove_dir_all(&fresh).map_err(fail(&fresh))?;
+        return Err(fail(dir)(source));
     }
     if let Err(source) = fs::rename(&fresh, dir) {
         if exists {
@@ -56,6 +60,45 @@ pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
         fs::remove_dir_all(&old).map_err(fail(&old))?;
     }
     Ok(model_id(&manifest))
+}
+
+/// Where [`write()`] would put a bundle: `dir`, or what it is a link to. Whoever trains for minutes asks
+/// beforehand.
+///
+/// # Errors
+/// When nothing can be written there, or `dir` holds what is no part of a bundle and would be lost.
+pub fn place(dir: &Path) -> Result<PathBuf, BundleError> {
+    let mut place = dir.to_owned();
+    for _ in 0..LINKS {
+        let Ok(target) = fs::read_link(&place) else { break };
+        place = parent(&place).join(target);
+    }
+    if place.file_name().is_none() {
+        return Err(BundleError::Unnamed { dir: dir.to_owned() });
+    }
+    if let Some(old) = cut_off(&place) {
+        fs::rename(&old, &place).map_err(fail(&old))?;
+    }
+    if let Ok(entries) = fs::read_dir(&place) {
+        let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        if !names.is_empty() && !is_bundle(&place) {
+            return Err(BundleError::NotABundle { dir: place });
+        }
+        let foreign = |name: &&OsString| !FILES.iter().any(|file| **name == **file);
+        if let Some(file) = names.iter().find(foreign) {
+            return Err(BundleError::Foreign { file: place.join(file) });
+        }
+    } else if place.exists() {
+        return Err(BundleError::NotABundle { dir: place });
+    }
+    let (parent, trial) = (parent(&place), hidden(&place, "trial"));
+    fs::create_dir_all(parent).map_err(fail(parent))?;
+    let made = fs::create_dir(&trial).or_else(|e| match e.kind() {
+        ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(e),
+    });
+    made.and_then(|()| fs::remove_dir(&trial)).map_err(fail(&trial))?;
+    Ok(place)
 }
 
 /// The bundle that stood in `dir`, where there is none since [`write()`] was cut off.

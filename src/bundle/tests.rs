@@ -134,6 +134,35 @@ fn other_directories_are_not_overwritten() {
 }
 
 #[test]
+fn what_is_no_part_of_a_bundle_is_not_lost_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    write(&model, &bundle()).unwrap();
+    fs::write(model.join("NOTES.md"), "why we trained it").unwrap();
+    assert!(matches!(write(&model, &bundle()), Err(BundleError::Foreign { .. })));
+    assert!(model.join("NOTES.md").exists());
+    for dir in [".", "..", "/"] {
+        assert!(matches!(place(Path::new(dir)), Err(BundleError::Unnamed { .. })), "{dir}");
+    }
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert!(matches!(place(&file), Err(BundleError::NotABundle { .. })));
+    assert!(matches!(place(&file.join("model")), Err(BundleError::Write { .. })));
+}
+
+#[test]
+fn a_link_stays_one_and_what_it_leads_to_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, real) = (dir.path().join("current"), dir.path().join("model-7"));
+    std::os::unix::fs::symlink("model-7", &link).unwrap();
+    for _ in 0..2 {
+        write(&link, &bundle()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        open(&real).unwrap();
+    }
+}
+
+#[test]
 fn every_byte_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model");

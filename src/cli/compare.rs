@@ -51,7 +51,12 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     recipe.add_fields(new.fields())?;
     let bar = Steps::new();
     let models = [args.old.as_path(), args.new.as_path()];
-    let examples = labelled(&args.data, &recipe, &models, &bar)?.0.examples;
+    let (data, seen) = labelled(&args.data, &recipe, &models, &bar)?;
+    // Where only the old one knows them, the new one has it harder.
+    if let Some(seen) = seen.iter().find(|seen| seen.model == 1 && seen.certain) {
+        bail!("{}: a comparison needs tickets that it has not seen", one_line(&seen.says));
+    }
+    let examples = data.examples;
     let rows = compare::rows(&old, &new, &examples, bar.judging(examples.len()));
     bar.done();
     if rows.iter().all(|row| !row.old.knows_truth && !row.new.knows_truth) {

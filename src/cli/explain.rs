@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::show::Palette;
 use super::{ModelArgs, output};
 use crate::desk;
-use crate::files;
 use crate::page::explanation;
 use crate::train::render::one_line;
 use crate::triage::change::{Change, change};
@@ -70,8 +69,7 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     if let Some(file) = &args.html {
         let (subject, body) = (redact(&ticket.subject).0, redact(&ticket.body).0);
         let page = explanation::page(&decision, &all, change.as_ref(), &subject, &body);
-        files::replace(file, page.as_bytes())
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        output::page(file, &page)?;
     }
     if args.json {
         let words = all.words.iter();
@@ -173,7 +171,11 @@ fn page(decision: &Decision<'_>, all: &Explanation, change: Option<&Change>, p: 
     if all.other != 0.0 {
         let _ = writeln!(page, "  {:>8.3}  other", all.other);
     }
-    let _ = writeln!(page, "  {:>8.3}  {l}in all{l:#}", all.total);
+    let _ = writeln!(
+        page,
+        "  {:>8.3}  {l}in all{l:#}, before it is allowed for that labels may be wrong",
+        all.total
+    );
     let _ = writeln!(page, "\nwhat would have changed it:");
     for sentence in explanation::changes(decision, all, change) {
         let _ = writeln!(page, "  {}", one_line(&sentence));

@@ -155,6 +155,11 @@ impl ModelArgs {
                 config.policy.routes = vec![Route::any(queue)];
                 service::triage(&config)?
             }
+            // Its rules are not why it cannot be asked.
+            Err(ServiceError::Mismatch(mut found)) if alone => {
+                found.retain(|mismatch| !mismatch.is_of_routes());
+                return Err(ServiceError::Mismatch(found).into());
+            }
             other => other?,
         };
         Ok((config, triage))

@@ -5,13 +5,12 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output::{self, note};
 use super::progress::Steps;
 use crate::bundle::{self, TrainedOn};
-use crate::files;
 use crate::train::data::Data;
 use crate::train::evaluate::predict;
 use crate::train::recipe::Recipe;
@@ -85,27 +84,30 @@ impl DataArgs {
 /// What speaks against the numbers of some tickets: a model was fitted on them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// The model's place among those that were asked about.
+    pub model: usize,
     /// They are the very same data. Otherwise some of them have the same ids, which is a hint.
     pub certain: bool,
     pub says: String,
 }
 
 /// What a model was fitted on of some tickets, as far as its bundle tells.
-fn seen(model: &Path, trained_on: &TrainedOn, data: &Data) -> Option<Seen> {
-    let model = model.display();
+fn seen(model: (usize, &Path), trained_on: &TrainedOn, data: &Data) -> Option<Seen> {
+    let (model, shown) = (model.0, model.1.display());
     if trained_on.data_sha256 == data.sha256 {
         let says = format!(
-            "the model in {model} was trained on these very tickets; the numbers are too good"
+            "the model in {shown} was trained on these very tickets; the numbers are too good"
         );
-        return Some(Seen { certain: true, says });
+        return Some(Seen { model, certain: true, says });
     }
     let ids: HashSet<&str> = trained_on.ids.iter().map(String::as_str).collect();
     let known = |id: &str| ids.contains(id) && !is_made_up(id);
     let n = data.examples.iter().filter(|example| known(&example.id)).count();
     (n > 0).then(|| Seen {
+        model,
         certain: false,
         says: format!(
-            "{n} of these tickets have the ids of tickets that the model in {model} was fitted on, \
+            "{n} of these tickets have the ids of tickets that the model in {shown} was fitted on, \
              and its split.csv names only some of those; if they are the same tickets, the numbers \
              are too good"
         ),
@@ -135,8 +137,8 @@ pub(super) fn labelled(
         bar.suspend(|| note(format_args!("warning: {remark}")));
     }
     let mut all_seen = Vec::new();
-    for model in models {
-        let seen = seen(model, &bundle::trained_on(model)?, &data);
+    for (i, model) in models.iter().enumerate() {
+        let seen = seen((i, model), &bundle::trained_on(model)?, &data);
         if let Some(seen) = &seen {
             bar.suspend(|| note(format_args!("warning: {}", seen.says)));
         }
@@ -173,6 +175,11 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     }
     if let Some(seed) = args.seed {
         recipe.split.seed = seed;
+    }
+    // Before the minutes that it takes.
+    let place = bundle::place(&args.out)?;
+    if args.report.as_ref().is_some_and(|report| *report == args.out || *report == place) {
+        bail!("--report must be another directory than --out: a bundle holds its own files only");
     }
     let bar = Steps::new();
     let (bundle, report) = fit(&args.data.files, &recipe, &mut |p| bar.show(p))?;
@@ -229,8 +236,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     bar.done();
     let report = Report::of_evaluation(&model, &data, &predictions);
     if let Some(file) = &args.html {
-        files::replace(file, report.html().as_bytes())
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        output::page(file, &report.html())?;
     }
     output::print(|out| {
         if args.json {
@@ -272,7 +278,7 @@ mod tests {
             data_sha256: "00".to_owned(),
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),
         };
-        let ask = |ids: &[&str], data: &Data| seen(Path::new("m"), &trained_on(ids), data);
+        let ask = |ids: &[&str], data: &Data| seen((0, Path::new("m")), &trained_on(ids), data);
         let same = ask(&["1"], &data("00")).unwrap();
         assert!(same.certain && same.says.starts_with("the model in m was trained on these very"));
         let copy = ask(&["1", "3", "99"], &data("11")).unwrap();

@@ -1,9 +1,16 @@
 //! What a command prints, where readers may leave early and somebody waits for the exit code.
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, StdoutLock, Write as _};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
+
+use crate::files;
+
+/// What a page begins with.
+const PAGE: &[u8] = b"<!DOCTYPE html>";
 
 /// Prints to standard output. A reader that leaves early (`triaged … | head`) holds nothing up: files
 /// are written and gates count all the same.
@@ -26,6 +33,21 @@ pub(super) fn unless_closed(printed: Result<()>) -> Result<()> {
     }
 }
 
+/// Writes a page, in the place of an older page but of nothing else.
+///
+/// # Errors
+/// When it cannot be written, or `file` is there and is no page.
+pub(super) fn page(file: &Path, html: &str) -> Result<()> {
+    let shown = file.display();
+    if file.is_file() {
+        let there = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+        if !there.is_empty() && !there.starts_with(PAGE) {
+            bail!("{shown} is there and is no page; choose another name");
+        }
+    }
+    files::replace(file, html.as_bytes()).with_context(|| format!("cannot write {shown}"))
+}
+
 /// Says a line on standard error. Where nobody reads it, `eprintln!` would end the process.
 pub(super) fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
@@ -43,6 +65,21 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_takes_the_place_of_a_page_and_of_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.html");
+        let is = |text: &str| assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        for html in ["<!DOCTYPE html>1", "<!DOCTYPE html>2"] {
+            page(&file, html).unwrap();
+            is(html);
+        }
+        fs::write(&file, "{\"id\": 1}\n").unwrap();
+        let error = page(&file, "<!DOCTYPE html>3").unwrap_err().to_string();
+        assert!(error.ends_with("is no page; choose another name"), "{error}");
+        is("{\"id\": 1}\n");
+    }
 
     /// A pipe whose reader has left.
     struct Left;

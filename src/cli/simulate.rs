@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn seen(certain: bool) -> Vec<Seen> {
-        vec![Seen { certain, says: "the model was\ntrained on them".to_owned() }]
+        vec![Seen { model: 0, certain, says: "the model was\ntrained on them".to_owned() }]
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn page(
         h2 { "Every weight" }
         p {
             "In calibrated log-odds of " (category.label) " against " (second) ": each adds to the lead, 0.7 doubles "
-            "it, a weight below 0 takes away."
+            "it, a weight below 0 takes away. The confidences differ by less where labels that it learnt from are partly wrong."
         }
         (weight_table(explanation))
         h2 { "The decision" }

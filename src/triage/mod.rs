@@ -52,7 +52,11 @@ pub enum Mismatch {
     UnknownCategories(Vec<String>),
     #[error("[policy.thresholds] names categories that the model does not have: {}", .0.join(", "))]
     UnknownThresholds(Vec<String>),
-    #[error("the priority matrix does not know these labels of the model: {}", .0.join(", "))]
+    #[error(
+        "the priority matrix does not know these labels of the model: {}; name them in a \
+         [priority.matrices.NAME] of your own, or in the aliases of the one in use",
+        .0.join(", ")
+    )]
     UnknownLevels(Vec<String>),
     #[error("playbook {playbook}: the known-request model has no request {}", .requests.join(", "))]
     UnknownRequests { playbook: String, requests: Vec<String> },
