@@ -280,10 +280,11 @@ fn forgetting() -> Result<(), Failed> {
 
     let mut daemon = launched("b.", "ledger");
     let mut ended = None;
-    wait(|| {
+    let waited = wait(|| {
         ended = daemon.ended();
         Ok(ended.is_some())
-    })?;
+    });
+    ensure(waited.is_ok(), format!("it goes on:\n{}", daemon.log()))?;
     let told = daemon.log().contains("topic b.tickets.ledger does not keep what is needed");
     let failed = ended.is_some_and(|status| !status.success());
     ensure(told && failed, format!("{ended:?}:\n{}", daemon.log()))

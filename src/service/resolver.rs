@@ -65,8 +65,29 @@ pub fn is_fatal(mismatch: &Mismatch, config: &Config) -> bool {
 /// # Errors
 /// [`LogError::Fatal`] when the process must end.
 pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
-    let fatal = |what: String| LogError::Fatal(what);
     let Some(playbooks) = this.triage.playbooks() else { return Ok(()) };
+    // Brokers that are away are waited for here, so all else that asks them comes after.
+    let log = this.open_log(ends(&this))?;
+    match stage(&this, playbooks, controls) {
+        Ok(stage) => {
+            let records = this.config.resolve.batch;
+            this.drive(log, stage, Limit { records, ..this.config.batch })
+        }
+        // A consumer that is only dropped while its group rebalances never comes back from that.
+        Err(error) => {
+            log.close(i32::from(matches!(error, LogError::Fatal(_))));
+            Err(error)
+        }
+    }
+}
+
+/// The stage, with what its topics hold read.
+fn stage(
+    this: &Worker,
+    playbooks: &Playbooks,
+    controls: Arc<Controls>,
+) -> Result<Resolve, LogError> {
+    let fatal = |what: String| LogError::Fatal(what);
     let config = &this.config.resolve;
     let topics = &config.topics;
     let observer = Arc::new(Heard(Arc::clone(&this.metrics)));
@@ -76,7 +97,6 @@ pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
         .map_err(|e| fatal(format!("cannot start the runtime of calls: {e}")))?;
     let caller = Caller::new(config.calls.clone(), observer)
         .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
-    let log = this.open_log(ends(&this))?;
     check_kept(&this.config, &runtime)?;
     let switches = follow(&this.config, &topics.control, &WorkerHealth::new(), &this.stop)?;
     let ids = playbooks.library.iter().map(|playbook| playbook.id.clone()).collect();
@@ -111,7 +131,7 @@ pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
     });
     // Before the first ticket, which may be hours away: which playbooks are off shows from now on.
     stage.catch_up()?;
-    this.drive(log, stage, Limit { records: config.batch, ..this.config.batch })
+    Ok(stage)
 }
 
 /// Whether Kafka keeps what the stage has to remember. Without its state the stage would forget what it

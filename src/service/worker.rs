@@ -95,10 +95,14 @@ impl Worker {
                 };
                 // Brokers that are away are waited for here, and only here.
                 let log = KafkaLog::new(settings.clone(), metrics, health, self.worker, stop)?;
-                if let Some(topic) = &ends.single {
-                    check_one_partition(&settings, topic)?;
+                let log: Box<dyn Log> = Box::new(log);
+                if let Some(topic) = &ends.single
+                    && let Err(error) = check_one_partition(&settings, topic)
+                {
+                    log.close(1);
+                    return Err(error);
                 }
-                Box::new(log)
+                log
             }
             LogConfig::Embedded(embedded) => {
                 let settings = embedded_settings(&self.config, embedded, ends);
