@@ -75,7 +75,7 @@ pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
         }
         // A consumer that is only dropped while its group rebalances never comes back from that.
         Err(error) => {
-            log.close(i32::from(matches!(error, LogError::Fatal(_))));
+            this.give_up(log, &error);
             Err(error)
         }
     }

@@ -68,12 +68,21 @@ impl Worker {
     ) -> Result<(), LogError> {
         let Self { worker, metrics, health, stop, .. } = self;
         let driven = drive(&mut *log, &mut stage, limit, stop, metrics, health, *worker);
-        if let Err(error) = &driven {
-            // Now: closing may hang, and then the process ends there.
-            tracing::error!(worker, %error, "the worker cannot go on");
+        match &driven {
+            Ok(()) => log.close(0),
+            Err(error) => self.give_up(log, error),
         }
-        log.close(i32::from(driven.is_err()));
         driven
+    }
+
+    /// Closes the log of a worker that cannot go on.
+    pub fn give_up(&self, log: Box<dyn Log>, error: &LogError) {
+        let fatal = matches!(error, LogError::Fatal(_));
+        if fatal {
+            // Now: closing may hang, and then the process ends there.
+            tracing::error!(worker = self.worker, %error, "the worker cannot go on");
+        }
+        log.close(i32::from(fatal));
     }
 
     /// Opens the configured log.
@@ -99,7 +108,7 @@ impl Worker {
                 if let Some(topic) = &ends.single
                     && let Err(error) = check_one_partition(&settings, topic)
                 {
-                    log.close(1);
+                    self.give_up(log, &error);
                     return Err(error);
                 }
                 log
