@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::files::whole;
 use crate::triage::model::{Head, Model, ModelError, ModelId, Parts, Scratch, Target};
 use crate::triage::text::Text;
 use crate::triage::text::definition::{self, DefinitionError};
@@ -43,7 +44,7 @@ pub enum BundleError {
     #[error(
         "cannot read {path}: {source}; set model.dir (resolve.model for known requests) or give --model, \
          a directory that `triaged train` wrote",
-        path = whole(path)
+        path = whole(path).display()
     )]
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write {path}: {source}", path = path.display())]
@@ -115,11 +116,6 @@ pub enum BundleError {
         old = old.display()
     )]
     CutOff { dir: PathBuf, old: PathBuf },
-}
-
-/// A path that says where it was looked for, whatever folder the process was started in.
-fn whole(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Files with their names.

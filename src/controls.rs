@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::files;
 use crate::health::Stop;
 use crate::log::{Follow, LogError};
 use crate::metrics::Metrics;
@@ -173,8 +174,7 @@ struct KillFile {
 
 impl KillFile {
     fn new(path: PathBuf) -> Self {
-        let path = std::path::absolute(&path).unwrap_or(path);
-        Self { path, said: AtomicBool::new(false) }
+        Self { path: files::whole(&path), said: AtomicBool::new(false) }
     }
 
     fn announce(&self) {

@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The number of the next file that is made beside another one, in this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// A path that says where it is, whatever folder the process was started in.
+pub fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Replaces a file whole, or makes it: a reader sees the old bytes or the new ones, and so does
 /// whoever looks after a crash. The new file has the old one's mode, and its owner and group where we
 /// may give them.

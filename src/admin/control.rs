@@ -15,12 +15,12 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use super::{AdminLimits, Listener, REQUEST_BYTES, token};
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::controls::Controls;
 use crate::log::NewRecord;
@@ -166,7 +166,7 @@ impl Job {
                     body => serde_json::from_slice(body).map_err(|e| e.to_string())?,
                 };
                 let by = said.by.unwrap_or_else(unnamed);
-                let at_ms = Timestamp::now().as_millisecond();
+                let at_ms = now_ms();
                 Ok(Self::Switch(Order { switch, on, by, at_ms }))
             }
             Call::Undo => {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -34,7 +34,6 @@ pub fn write(dir: &Path, bundle: &Bundle) -> Result<ModelId, BundleError> {
         return Err(BundleError::TooLarge { file, bytes: bytes.len() as u64 });
     }
     let (fresh, old) = (hidden(dir, "new"), hidden(dir, "old"));
-    fs::create_dir_all(parent(dir)).map_err(fail(parent(dir)))?;
     for left_over in [&fresh, &old] {
         if left_over.exists() {
             fs::remove_dir_all(left_over).map_err(fail(left_over))?;
@@ -91,13 +90,8 @@ pub fn place(dir: &Path) -> Result<PathBuf, BundleError> {
     } else if place.exists() {
         return Err(BundleError::NotABundle { dir: place });
     }
-    let (parent, trial) = (parent(&place), hidden(&place, "trial"));
-    fs::create_dir_all(parent).map_err(fail(parent))?;
-    let made = fs::create_dir(&trial).or_else(|e| match e.kind() {
-        ErrorKind::AlreadyExists => Ok(()),
-        _ => Err(e),
-    });
-    made.and_then(|()| fs::remove_dir(&trial)).map_err(fail(&trial))?;
+    let trial = hidden(&place, "trial");
+    fs::create_dir_all(&trial).and_then(|()| fs::remove_dir(&trial)).map_err(fail(&trial))?;
     Ok(place)
 }
 

@@ -71,17 +71,11 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     if let Some(unknown) = args.allow_class.iter().find(|name| !known(name)) {
         bail!("--allow-class {unknown}: no ticket has this category");
     }
-    output::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &comparison)?;
-            writeln!(out)?;
-        } else {
-            for (name, model) in [("old", &old), ("new", &new)] {
-                writeln!(out, "{name} {} ({})", one_line(&model.version), model.id)?;
-            }
-            print(out, &comparison)?;
+    output::json_or(args.json, &comparison, |out| {
+        for (name, model) in [("old", &old), ("new", &new)] {
+            writeln!(out, "{name} {} ({})", one_line(&model.version), model.id)?;
         }
-        Ok(())
+        print(out, &comparison)
     })?;
     if !comparison.failures.is_empty() {
         let why = comparison.failures.iter().map(|failure| one_line(&failure.to_string()));

@@ -200,10 +200,8 @@ mod tests {
     use super::*;
     use crate::bundle::tests::bundle;
     use crate::config::Config;
-    use crate::playbook::Slots;
     use crate::resolve::guard::Guard;
     use crate::triage::Triage;
-    use crate::triage::decision::RecognisedBy;
     use crate::triage::policy::Route;
 
     #[derive(Parser)]
@@ -252,29 +250,16 @@ mod tests {
 
     #[test]
     fn an_outcome_is_the_decisions_with_the_playbook_and_what_holds_it_back() {
-        let playbook = |decision: &mut Decision<'_>, held_by: Option<Guard>| {
-            decision.known_request = Some(KnownRequest {
-                playbook: "unlock_account",
-                version: 3,
-                recognised_by: RecognisedBy::Rule,
-                request: None,
-                confidence: None,
-                margin: None,
-                slots: Slots::default(),
-                held_by,
-                detail: held_by.map(|guard| guard.detail().to_owned()),
-            });
-        };
         let acts = shown(|decision| {
             (decision.outcome, decision.review) = (Outcome::Resolve, None);
-            playbook(decision, None);
+            decision.known_request = Some(KnownRequest::example(None));
         });
         assert!(acts.contains("outcome    resolve\n"), "{acts}");
         assert!(acts.contains("playbook   unlock_account version 3, acts on it\n"), "{acts}");
         assert!(acts.contains("however sure") && !acts.contains("routed"), "{acts}");
         let held = shown(|decision| {
             (decision.outcome, decision.review) = (Outcome::Routed, None);
-            playbook(decision, Some(Guard::Vip));
+            decision.known_request = Some(KnownRequest::example(Some(Guard::Vip)));
         });
         assert!(held.contains("outcome    routed\n"), "{held}");
         let by = format!("unlock_account version 3, held by vip: {}\n", Guard::Vip.detail());

@@ -11,6 +11,7 @@ use clap::Args;
 use super::output::{self, note};
 use super::progress::Steps;
 use crate::bundle::{self, TrainedOn};
+use crate::train::audit::duplicates;
 use crate::train::data::Data;
 use crate::train::evaluate::predict;
 use crate::train::recipe::Recipe;
@@ -191,16 +192,10 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     Report::of_training(&id.to_string(), &bundle.manifest, &report)
         .write(&pages)
         .with_context(|| format!("cannot write the report to {}", pages.display()))?;
-    output::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
-        } else {
-            write!(out, "{}", render::report(&report))?;
-            writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
-            writeln!(out, "report written to {}", pages.join("report.html").display())?;
-        }
-        Ok(())
+    output::json_or(args.json, &report, |out| {
+        write!(out, "{}", render::report(&report))?;
+        writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
+        writeln!(out, "report written to {}", pages.join("report.html").display())
     })
 }
 
@@ -232,20 +227,15 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     recipe.add_fields(model.fields())?;
     let bar = Steps::new();
     let (data, _) = labelled(&args.data, &recipe, &[args.model.as_path()], &bar)?;
-    let predictions = predict(&model, &data.examples, bar.judging(data.examples.len()));
+    let groups = duplicates::find(&data.examples).groups;
+    let predictions = predict(&model, &data.examples, &groups, bar.judging(data.examples.len()));
     bar.done();
     let report = Report::of_evaluation(&model, &data, &predictions);
     if let Some(file) = &args.html {
         output::page(file, &report.html())?;
     }
-    output::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &report.evaluation)?;
-            writeln!(out)?;
-        } else {
-            write!(out, "{}", render::evaluation(&report.evaluation))?;
-        }
-        Ok(())
+    output::json_or(args.json, &report.evaluation, |out| {
+        write!(out, "{}", render::evaluation(&report.evaluation))
     })
 }
 

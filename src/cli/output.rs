@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, StdoutLock, Write as _};
+use std::io::{self, StdoutLock, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
 
 use crate::files;
 
@@ -33,19 +34,58 @@ pub(super) fn unless_closed(printed: Result<()>) -> Result<()> {
     }
 }
 
+/// Prints `value` as JSON, or what `text` prints.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn json_or(
+    json: bool,
+    value: &impl Serialize,
+    text: impl FnOnce(&mut StdoutLock<'static>) -> io::Result<()>,
+) -> Result<()> {
+    print(|out| if json { self::json(out, value) } else { Ok(text(out)?) })
+}
+
+/// Writes `value` as JSON, to the end of a line.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn json(out: &mut impl Write, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
 /// Writes a page, in the place of an older page but of nothing else.
 ///
 /// # Errors
 /// When it cannot be written, or `file` is there and is no page.
 pub(super) fn page(file: &Path, html: &str) -> Result<()> {
+    let is_page = |there: &[u8]| there.is_empty() || there.starts_with(PAGE);
+    replace(file, html, |there| there.is_none_or(is_page), "is no page")
+}
+
+/// Writes a file, but not over one that is not `ours` by what it holds, which is nothing to look at
+/// where it is a pipe or a terminal; `otherwise` says what is wrong with such a one.
+///
+/// # Errors
+/// When it cannot be written, or is there and is not ours.
+pub(super) fn replace(
+    file: &Path,
+    content: &str,
+    ours: impl FnOnce(Option<&[u8]>) -> bool,
+    otherwise: &str,
+) -> Result<()> {
     let shown = file.display();
-    if file.is_file() {
-        let there = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
-        if !there.is_empty() && !there.starts_with(PAGE) {
-            bail!("{shown} is there and is no page; choose another name");
+    let look = |there: fs::Metadata| there.is_file().then(|| fs::read(file)).transpose();
+    match fs::metadata(file).and_then(look) {
+        Ok(there) if !ours(there.as_deref()) => {
+            bail!("{shown} is there and {otherwise}; choose another name")
         }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     }
-    files::replace(file, html.as_bytes()).with_context(|| format!("cannot write {shown}"))
+    files::replace(file, content.as_bytes()).with_context(|| format!("cannot write {shown}"))
 }
 
 /// Says a line on standard error. Where nobody reads it, `eprintln!` would end the process.

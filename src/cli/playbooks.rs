@@ -106,15 +106,9 @@ pub fn test(args: &TestArgs) -> Result<()> {
     let library = dir::library(&args.given.playbooks)?;
     let tried = args.given.try_all(library.iter())?;
     warn(library.iter());
-    output::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &tried)?;
-            writeln!(out)?;
-        } else {
-            let palette = Palette::new(out.is_terminal());
-            table(out, &tried, palette)?;
-        }
-        Ok(())
+    output::json_or(args.json, &tried, |out| {
+        let palette = Palette::new(out.is_terminal());
+        table(out, &tried, palette)
     })?;
     match args.given.objection(&tried) {
         Some(objection) => bail!(objection),

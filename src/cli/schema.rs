@@ -1,7 +1,5 @@
 //! `triaged schema`: the contracts, generated from the types that are read and written.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -36,9 +34,5 @@ pub fn schema(args: &SchemaArgs) -> Result<()> {
         Contract::CameBack => schemars::schema_for!(CameBackSchema),
         Contract::Decision => schemars::schema_for!(DecisionSchema),
     };
-    output::print(|out| {
-        serde_json::to_writer_pretty(&mut *out, &schema)?;
-        writeln!(out)?;
-        Ok(())
-    })
+    output::print(|out| output::json(out, &schema))
 }

@@ -1,6 +1,5 @@
 //! `triaged simulate`: what thresholds would have done with tickets whose category is known.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,6 @@ use super::model::{DataArgs, Seen, labelled};
 use super::progress::Steps;
 use super::{ModelArgs, output};
 use crate::bundle;
-use crate::files;
 use crate::train::calibrate::NEVER;
 use crate::train::render::{copies, one_line, percent};
 use crate::train::simulate;
@@ -84,15 +82,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         per_day: f64::from(args.per_day),
     };
     let simulation = simulate::simulate(head, policy, &predictions, wanted);
-    output::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &simulation)?;
-            writeln!(out)?;
-        } else {
-            print(out, &model, &simulation)?;
-        }
-        Ok(())
-    })?;
+    output::json_or(args.json, &simulation, |out| print(out, &model, &simulation))?;
     if let Some(path) = &args.write_policy {
         write_policy(path, &model, &simulation, &seen)?;
     }
@@ -201,18 +191,9 @@ fn line(out: &mut impl Write, name: &str, width: usize, from: &str, o: &Outcome)
 
 /// The recommended thresholds as a file that `--config` takes, or that can be pasted into one.
 fn write_policy(path: &Path, model: &Model, s: &Simulation, seen: &[Seen]) -> Result<()> {
-    let shown = path.display();
-    match fs::read_to_string(path) {
-        Ok(text) if !text.starts_with(WRITTEN) => {
-            bail!("{shown} is there and was not written by this command; choose another name")
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
-    }
-    files::replace(path, policy_file(model, s, seen)?.as_bytes())
-        .with_context(|| format!("cannot write {shown}"))?;
-    output::note(format_args!("thresholds written to {shown}"));
+    let ours = |there: Option<&[u8]>| there.is_some_and(|t| t.starts_with(WRITTEN.as_bytes()));
+    output::replace(path, &policy_file(model, s, seen)?, ours, "was not written by this command")?;
+    output::note(format_args!("thresholds written to {}", path.display()));
     Ok(())
 }
 

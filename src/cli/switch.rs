@@ -5,10 +5,10 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 
 use super::{By, ConfigArgs, logging, output};
 use crate::admin::control;
+use crate::clock::now_ms;
 use crate::config::{Config, LogConfig};
 use crate::log::embedded::Store;
 use crate::playbook::{self, NoPlaybook};
@@ -116,7 +116,7 @@ fn give(
         Store::open_existing(&embedded.dir)
             .context("the order is not given, nobody would hear it")?;
     }
-    let at_ms = Timestamp::now().as_millisecond();
+    let at_ms = now_ms();
     let order = Order { switch, on, by: args.by.name.clone(), at_ms };
     control::write(config, &order).map_err(anyhow::Error::msg).context(if on {
         "the order is not recorded, nothing goes again"

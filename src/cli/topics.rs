@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{ConfigArgs, logging, output};
 use crate::config::{Config, LogConfig};
 use crate::desk;
+use crate::files;
 use crate::log::embedded::{FILE, Store, StoreError};
 use crate::log::{NewRecord, Record};
 use crate::topics;
@@ -71,7 +72,7 @@ fn missing_log(config: &Config) -> Option<&Path> {
 
 /// That a log was made, and where: with a relative directory that hangs on the folder of the caller.
 fn made(dir: &Path) -> String {
-    let at = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let at = files::whole(dir);
     let hint = if dir.is_absolute() {
         ""
     } else {

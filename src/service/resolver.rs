@@ -141,14 +141,16 @@ fn check_kept(config: &Config, runtime: &tokio::runtime::Runtime) -> Result<(), 
     let settings = kafka_settings(kafka, 0);
     let topics = &config.resolve.topics;
     let outcomes = Keeps::All { ms: config.resolve.limits.remember_ms };
-    for (topic, keeps) in [
-        (&topics.control, Keeps::Latest),
-        (&topics.ledger, Keeps::Latest),
-        (&topics.outcomes, outcomes),
-    ] {
-        match check_retention(&settings, runtime, topic, keeps) {
+    let needed = [
+        (&*topics.control, Keeps::Latest),
+        (&*topics.ledger, Keeps::Latest),
+        (&*topics.outcomes, outcomes),
+    ];
+    let found = check_retention(&settings, runtime, &needed);
+    for ((_, keeps), found) in needed.iter().zip(found) {
+        match found {
             Ok(()) => {}
-            Err(error @ RetentionError::Forgets { .. }) if keeps == Keeps::Latest => {
+            Err(error @ RetentionError::Forgets { .. }) if *keeps == Keeps::Latest => {
                 return Err(LogError::Fatal(error.to_string()));
             }
             Err(error @ RetentionError::Forgets { .. }) => {

@@ -13,12 +13,10 @@ use crate::clock::now_ms;
 use crate::desk;
 use crate::log::{Batch, Origin, Outgoing, Record};
 use crate::metrics::Metrics;
-use crate::playbook::Library;
 use crate::resolve::guard::Guard;
 use crate::triage::Triage;
 use crate::triage::decision::{Decision, Doubt, KnownRequest, Outcome};
 use crate::triage::model::Scratch;
-use crate::triage::playbooks::{HandsOff, Playbooks};
 use crate::triage::text::redact::MaskKind;
 use crate::triage::ticket::{Malformed, Ticket};
 
@@ -95,8 +93,6 @@ enum Note {
 /// The route stage.
 pub struct Route {
     triage: Arc<Triage>,
-    /// The same without playbooks: for tickets that are too large for them.
-    unaided: Triage,
     settings: RouteSettings,
     metrics: Arc<Metrics>,
     scratch: Scratch,
@@ -105,13 +101,7 @@ pub struct Route {
 
 impl Route {
     pub fn new(triage: Arc<Triage>, settings: RouteSettings, metrics: Arc<Metrics>) -> Self {
-        let unaided = Triage::clone(&triage).with_playbooks(Playbooks {
-            library: Arc::new(Library::default()),
-            requests: None,
-            hands_off: HandsOff::default(),
-        });
-        let scratch = Scratch::default();
-        Self { triage, unaided, settings, metrics, scratch, notes: Vec::new() }
+        Self { triage, settings, metrics, scratch: Scratch::default(), notes: Vec::new() }
     }
 
     fn answer(&mut self, record: &Record) -> Result<Outgoing, Malformed> {
@@ -129,7 +119,7 @@ impl Route {
                 detail: Some(size::NO_ROOM.to_owned()),
                 ..known
             });
-            let unaided = self.unaided.decide(&mut self.scratch, &ticket);
+            let unaided = self.triage.decide_unaided(&mut self.scratch, &ticket);
             decision = Decision { known_request, ..unaided };
             output = self.settings.event(record, &ticket, &decision);
         }

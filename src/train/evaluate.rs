@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::audit::duplicates;
 use super::data::Example;
 use super::wilson::{TWO_SIDED_95, interval_of_share};
 use crate::triage::model::{Model, Target};
@@ -220,5 +221,6 @@ pub(super) fn is_zero(n: &u64) -> bool {
 
 /// Judges every ticket and measures every head that both the model and the tickets have.
 pub fn evaluate(model: &Model, examples: &[Example]) -> Evaluation {
-    predict(model, examples, || ()).evaluation(model.id.as_str(), &model.version)
+    let groups = duplicates::find(examples).groups;
+    predict(model, examples, &groups, || ()).evaluation(model.id.as_str(), &model.version)
 }

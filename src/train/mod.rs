@@ -264,7 +264,9 @@ pub fn train(
     let model = model.with_scope(scope.clone()).map_err(BundleError::Parts)?;
     step(Step::Evaluate, 0, test.len());
     let mut asked = 0;
-    let predictions = predict(&model, &test, || {
+    // A group is never in two parts, so those of the test are what they would be by themselves.
+    let test_groups: Vec<u32> = parts.test.iter().map(|i| groups[*i]).collect();
+    let predictions = predict(&model, &test, &test_groups, || {
         asked += 1;
         if asked % 100 == 0 || asked == test.len() {
             step(Step::Evaluate, asked, test.len());

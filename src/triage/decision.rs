@@ -195,6 +195,24 @@ pub struct KnownRequest<'a> {
     pub detail: Option<String>,
 }
 
+#[cfg(test)]
+impl KnownRequest<'static> {
+    /// For tests: what a rule recognised.
+    pub fn example(held_by: Option<Guard>) -> Self {
+        Self {
+            playbook: "unlock_account",
+            version: 3,
+            recognised_by: RecognisedBy::Rule,
+            request: None,
+            confidence: None,
+            margin: None,
+            slots: Slots::default(),
+            held_by,
+            detail: held_by.map(|guard| guard.detail().to_owned()),
+        }
+    }
+}
+
 /// The model that judged.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ModelRef<'a> {

@@ -142,6 +142,24 @@ impl Triage {
 
     /// Decides one ticket. `scratch` holds buffers between calls and never changes the outcome.
     pub fn decide<'a>(&'a self, scratch: &mut Scratch, ticket: &'a Ticket<'_>) -> Decision<'a> {
+        self.decide_with(self.playbooks.as_ref(), scratch, ticket)
+    }
+
+    /// The same for a ticket that no playbook may answer.
+    pub fn decide_unaided<'a>(
+        &'a self,
+        scratch: &mut Scratch,
+        ticket: &'a Ticket<'_>,
+    ) -> Decision<'a> {
+        self.decide_with(None, scratch, ticket)
+    }
+
+    fn decide_with<'a>(
+        &'a self,
+        playbooks: Option<&'a Playbooks>,
+        scratch: &mut Scratch,
+        ticket: &'a Ticket<'_>,
+    ) -> Decision<'a> {
         let fields = fields::read(self.model.fields(), &ticket.original);
         let text = Text { subject: &ticket.subject, body: &ticket.body, fields: &fields };
         let judgement = self.model.judge(scratch, &text);
@@ -159,7 +177,7 @@ impl Triage {
             language,
         );
         let doubt = self.policy.doubt(&judgement, &proposal);
-        let known_request = self.playbooks.as_ref().and_then(|playbooks| {
+        let known_request = playbooks.and_then(|playbooks| {
             let facts = Facts {
                 category: Some(self.label(Target::Category, proposal.best)),
                 priority: Some(priority.priority),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
+use rdkafka::error::KafkaResult;
 
 use super::settings::KafkaSettings;
 use super::tool::Quiet;
@@ -29,38 +30,47 @@ pub enum RetentionError {
     Unknown { topic: String, why: String },
 }
 
-/// Asks the brokers for a topic's settings and holds them against what has to stay.
-///
-/// # Errors
-/// [`RetentionError`] says what is set, and to what it should be.
+/// Asks the brokers for the topics' settings and holds them against what has to stay in each. Answers
+/// for each topic in their order: what is set, and to what it should be.
 pub fn check_retention(
     settings: &KafkaSettings,
     runtime: &tokio::runtime::Runtime,
-    topic: &str,
-    keeps: Keeps,
-) -> Result<(), RetentionError> {
-    let unknown = |why: String| RetentionError::Unknown { topic: topic.to_owned(), why };
-    let client: AdminClient<Quiet> =
-        settings.plain().create_with_context(Quiet).map_err(|e| unknown(e.to_string()))?;
+    topics: &[(&str, Keeps)],
+) -> Vec<Result<(), RetentionError>> {
+    let answers = ask(settings, runtime, topics.iter().map(|(topic, _)| *topic));
+    let one = |(i, (topic, keeps)): (usize, &(&str, Keeps))| {
+        let topic = || (*topic).to_owned();
+        let unknown = |why: String| RetentionError::Unknown { topic: topic(), why };
+        let answer = match &answers {
+            Ok(answers) => answers.get(i).ok_or_else(|| unknown(String::from("no answer")))?,
+            Err(error) => return Err(unknown(error.to_string())),
+        };
+        let answer = answer.as_ref().map_err(|code| unknown(code.to_string()))?;
+        let entries = answer.entry_map();
+        let of = |name: &str| entries.get(name).and_then(|entry| entry.value.as_deref());
+        let [Some(policy), Some(ms), Some(bytes)] =
+            ["cleanup.policy", "retention.ms", "retention.bytes"].map(of)
+        else {
+            return Err(unknown(String::from("the brokers do not say how long it keeps records")));
+        };
+        match complaint(*keeps, policy, ms, bytes) {
+            Some(why) => Err(RetentionError::Forgets { topic: topic(), why }),
+            None => Ok(()),
+        }
+    };
+    topics.iter().enumerate().map(one).collect()
+}
+
+/// The settings of each topic, in their order.
+fn ask<'t>(
+    settings: &KafkaSettings,
+    runtime: &tokio::runtime::Runtime,
+    topics: impl Iterator<Item = &'t str>,
+) -> KafkaResult<Vec<ConfigResourceResult>> {
+    let client: AdminClient<Quiet> = settings.plain().create_with_context(Quiet)?;
     let options = AdminOptions::new().request_timeout(Some(QUERY));
-    let named = ResourceSpecifier::Topic(topic);
-    let answers = runtime.block_on(client.describe_configs([&named], &options));
-    let answers = answers.map_err(|e| unknown(e.to_string()))?;
-    let answer: ConfigResource = match answers.into_iter().next() {
-        Some(answer) => answer.map_err(|code| unknown(code.to_string()))?,
-        None => return Err(unknown(String::from("no answer"))),
-    };
-    let entries = answer.entry_map();
-    let of = |name: &str| entries.get(name).and_then(|entry| entry.value.clone());
-    let [Some(policy), Some(ms), Some(bytes)] =
-        ["cleanup.policy", "retention.ms", "retention.bytes"].map(of)
-    else {
-        return Err(unknown(String::from("the brokers do not say how long it keeps records")));
-    };
-    match complaint(keeps, &policy, &ms, &bytes) {
-        Some(why) => Err(RetentionError::Forgets { topic: topic.to_owned(), why }),
-        None => Ok(()),
-    }
+    let topics: Vec<_> = topics.map(ResourceSpecifier::Topic).collect();
+    runtime.block_on(client.describe_configs(&topics, &options))
 }
 
 /// What is wrong with the values of `cleanup.policy`, `retention.ms` and `retention.bytes`.

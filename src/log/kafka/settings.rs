@@ -174,8 +174,7 @@ impl KafkaSettings {
     /// For looking at a topic: joins no group and commits nothing. librdkafka wants a group's
     /// name nevertheless, and this one the service's user may use.
     pub(super) fn plain_consumer(&self) -> ClientConfig {
-        let mut config = self.base();
-        self.finish(&mut config);
+        let mut config = self.plain();
         config.set("group.id", &self.group);
         config.set("isolation.level", "read_committed");
         config.set("enable.auto.commit", "false");
@@ -183,7 +182,6 @@ impl KafkaSettings {
         config.set("auto.offset.reset", "earliest");
         config.set("allow.auto.create.topics", "false");
         config.set("enable.partition.eof", "true");
-        config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
 

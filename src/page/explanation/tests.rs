@@ -4,10 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::page::tests::tags;
-use crate::playbook::Slots;
 use crate::resolve::guard::Guard;
 use crate::triage::decision::{
-    KnownRequest, Likely, ModelRef, PolicyRef, Priority, RecognisedBy, Review, Rounded, Side,
+    KnownRequest, Likely, ModelRef, PolicyRef, Priority, Review, Rounded, Side,
 };
 use crate::triage::model::WordWeight;
 use crate::triage::priority::{DecidedBy, Proposer};
@@ -140,17 +139,7 @@ fn an_outcome_is_the_decisions_with_the_playbook_and_what_holds_it_back() {
     let made = |outcome: Outcome, held_by: Option<Guard>| {
         let mut decision = decision("Net");
         (decision.outcome, decision.review) = (outcome, None);
-        decision.known_request = Some(KnownRequest {
-            playbook: "unlock_account",
-            version: 3,
-            recognised_by: RecognisedBy::Rule,
-            request: None,
-            confidence: None,
-            margin: None,
-            slots: Slots::default(),
-            held_by,
-            detail: held_by.map(|guard| guard.detail().to_owned()),
-        });
+        decision.known_request = Some(KnownRequest::example(held_by));
         page(&decision, &explanation(&[], 0.0), None, "", "vpn")
     };
     let acts = made(Outcome::Resolve, None);

@@ -36,6 +36,7 @@ use self::plan::{Plan, Planner, Verdict};
 use super::Stage;
 use super::event::Keep;
 use super::runbook::Caller;
+use crate::clock::now_ms;
 use crate::controls::Controls;
 use crate::health::{Stop, WorkerHealth};
 use crate::log::{Batch, Follow, LogError, Outgoing, Record};
@@ -125,7 +126,7 @@ impl Resolve {
     pub fn catch_up(&mut self) -> Result<(), LogError> {
         // Before the first reading too: a topic of years must not be in memory even for a moment.
         if let Some(age_ms) = self.parts.settings.limits.remember_ms {
-            self.ledger.forget(Timestamp::now().as_millisecond(), age_ms);
+            self.ledger.forget(now_ms(), age_ms);
         }
         let ledger = &mut self.ledger;
         self.parts.topic.catch_up(&mut |record| match record
@@ -197,7 +198,7 @@ impl Resolve {
             since_ms: None,
             dead: Some(malformed.reason()),
         });
-        let now_ms = Timestamp::now().as_millisecond();
+        let now_ms = now_ms();
         self.parts.settings.writer.dead(record, malformed, now_ms, keep)
     }
 }

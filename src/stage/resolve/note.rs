@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::outcome::Came;
+use crate::clock::now_ms;
 use crate::log::{Origin, Record};
 use crate::metrics::Metrics;
 use crate::playbook::Library;
@@ -46,7 +47,7 @@ impl Note {
         if came == Came::Done {
             let minutes = known.map_or(0.0, |playbook| playbook.minutes_saved);
             m.resolve.minutes_saved.with_label_values(&[playbook]).inc_by(minutes);
-            let now_ms = Timestamp::now().as_millisecond();
+            let now_ms = now_ms();
             let waited = self.since_ms.map_or(0, |since| (now_ms - since).max(0));
             m.resolve.resolution_seconds.observe(waited as f64 / 1000.0);
         }

@@ -49,13 +49,7 @@ pub(super) fn measure(head: &HeadPredictions, first_level: bool) -> HeadEvaluati
         (n > 0).then(|| known().map(value).sum::<f64>() / n as f64)
     };
     let with_support: Vec<&LabelScores> = scores.iter().filter(|s| s.support > 0).collect();
-    let (mut bins, calibration_error) = reliability(&pairs(tickets.iter()));
-    for copy in tickets.iter().filter(|t| t.copy) {
-        let own = bins.iter_mut().find(|b| b.from == edge(bin_of(copy.confidence())));
-        if let Some(bin) = own {
-            bin.copies += 1;
-        }
-    }
+    let (bins, calibration_error) = reliability(tickets.iter());
     let free = pairs(tickets.iter().filter(|t| !t.held_back));
     let coverage_at = PRECISIONS.map(|precision| {
         let found = threshold(&free, precision, 1);
@@ -177,40 +171,32 @@ fn use_for(all: Tally, once: Tally) -> Use {
     }
 }
 
-/// Which bin a confidence falls into, and where a bin begins.
-fn bin_of(confidence: f64) -> usize {
-    ((confidence * BINS as f64) as usize).min(BINS - 1)
-}
-
-fn edge(bin: usize) -> f64 {
-    bin as f64 / BINS as f64
-}
-
 /// The bins that have tickets, and the mean distance between what they claim and what was right
 /// (expected calibration error; Guo et al. 2017).
-fn reliability(pairs: &[(f64, bool)]) -> (Vec<Bin>, f64) {
-    let mut by_bin: Vec<Vec<(f64, bool)>> = vec![Vec::new(); BINS];
-    for pair in pairs {
-        by_bin[bin_of(pair.0)].push(*pair);
+fn reliability<'a>(tickets: impl Iterator<Item = &'a Predicted>) -> (Vec<Bin>, f64) {
+    let mut by_bin: Vec<Vec<&Predicted>> = vec![Vec::new(); BINS];
+    for ticket in tickets {
+        let bin = (ticket.confidence() * BINS as f64) as usize;
+        by_bin[bin.min(BINS - 1)].push(ticket);
     }
-    let of = |(i, bin): (usize, &Vec<(f64, bool)>)| {
+    let edge = |i: usize| i as f64 / BINS as f64;
+    let of = |(i, bin): (usize, &Vec<&Predicted>)| {
         let n = bin.len();
         (n > 0).then(|| Bin {
             from: edge(i),
             to: edge(i + 1),
             tickets: n as u64,
-            copies: 0,
-            confidence: bin.iter().map(|(c, _)| c).sum::<f64>() / n as f64,
-            accuracy: share(bin.iter().filter(|(_, right)| *right).count(), n),
+            copies: bin.iter().filter(|t| t.copy).count() as u64,
+            confidence: bin.iter().map(|t| t.confidence()).sum::<f64>() / n as f64,
+            accuracy: share(bin.iter().filter(|t| t.is_right()).count(), n),
         })
     };
     let bins: Vec<Bin> = by_bin.iter().enumerate().filter_map(of).collect();
-    let error = bins
-        .iter()
-        .map(|b| b.tickets as f64 * (b.confidence - b.accuracy).abs())
-        .sum::<f64>()
-        .abs();
-    (bins, error / pairs.len().max(1) as f64)
+    let all: u64 = bins.iter().map(|b| b.tickets).sum();
+    let apart = bins.iter().map(|b| b.tickets as f64 * (b.confidence - b.accuracy).abs());
+    // The sum of nothing is -0.
+    let error = apart.sum::<f64>().abs() / all.max(1) as f64;
+    (bins, error)
 }
 
 /// `pairs` are those of `all` tickets that may be decided alone.
@@ -255,14 +241,13 @@ fn languages(tickets: &[Predicted]) -> Vec<LanguageScores> {
     let of = |language: Language| {
         let own = || tickets.iter().filter(|t| t.language == language);
         let free = pairs(own().filter(|t| !t.held_back));
-        let pairs = pairs(own());
-        let n = pairs.len();
+        let n = own().count();
         let covered = threshold(&free, WANTED, 1).map_or(0, |(_, covered)| covered);
         (n > 0).then(|| LanguageScores {
             language,
             tickets: n as u64,
-            accuracy: share(pairs.iter().filter(|(_, right)| *right).count(), n),
-            calibration_error: reliability(&pairs).1,
+            accuracy: share(own().filter(|t| t.is_right()).count(), n),
+            calibration_error: reliability(own()).1,
             coverage_at_95: share(covered, n),
         })
     };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::doubt::{held_back, held_back_by_words, usual_policy};
 use super::measure::measure;
 use super::{Evaluation, HeadEvaluation};
-use crate::train::audit::duplicates;
 use crate::train::copies::Copies;
 use crate::train::data::Example;
 use crate::train::head::{Choice, HeldOut};
@@ -43,6 +42,21 @@ impl Predicted {
     pub fn is_right(&self) -> bool {
         self.best == self.truth
     }
+
+    /// For tests: a ticket that is decided alone from .7 on.
+    #[cfg(test)]
+    pub(in crate::train) fn example(
+        truth: usize,
+        probabilities: &[f64],
+        language: Language,
+    ) -> Self {
+        let best = (0..probabilities.len())
+            .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
+            .unwrap();
+        let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
+        let (ticket, copy, held_back) = (0, false, false);
+        Self { ticket, copy, truth, probabilities, best, held_back, decided, language }
+    }
 }
 
 /// What one head says about all tickets with a label.
@@ -69,9 +83,14 @@ pub struct Predictions {
     pub heads: Vec<HeadPredictions>,
 }
 
-/// Judges every ticket with every head that both the model and the tickets have. `each` is called
-/// after every ticket.
-pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> Predictions {
+/// Judges every ticket with every head that both the model and the tickets have. `groups` has the
+/// group of equal and nearly equal texts of each ticket. `each` is called after every ticket.
+pub fn predict(
+    model: &Model,
+    examples: &[Example],
+    groups: &[u32],
+    mut each: impl FnMut(),
+) -> Predictions {
     let mut scratch = Scratch::default();
     let policy = usual_policy();
     let (mut words, mut unknown, mut held_back_in_all) = (0u64, 0u64, 0u64);
@@ -85,7 +104,6 @@ pub fn predict(model: &Model, examples: &[Example], mut each: impl FnMut()) -> P
             unknown: vec![],
         })
     };
-    let groups = duplicates::find(examples).groups;
     let mut heads = Target::ALL.map(|target| (empty(target), Copies::new()));
     for (ticket, example) in examples.iter().enumerate() {
         let judgement = model.judge(&mut scratch, &example.text());
@@ -244,8 +262,13 @@ impl HeadPredictions {
 mod tests {
     use super::*;
     use crate::bundle::tests::bundle;
+    use crate::train::audit::duplicates;
     use crate::train::audit::tests::example;
     use crate::train::compare;
+
+    fn predict_all(model: &Model, examples: &[Example]) -> Predictions {
+        predict(model, examples, &duplicates::find(examples).groups, || ())
+    }
 
     #[test]
     fn what_the_daemon_holds_back_is_not_decided_alone() {
@@ -256,7 +279,7 @@ mod tests {
         let texts = ["vpn error vpn", "vpn", "vpn qqq jjj xxx zzz www"];
         let examples: Vec<Example> =
             (0..texts.len()).map(|i| example(i, texts[i], "Network")).collect();
-        let found = predict(&model, &examples, || ());
+        let found = predict_all(&model, &examples);
         let decided: Vec<bool> = found.heads[0].tickets.iter().map(|t| t.decided).collect();
         assert!(found.heads[0].tickets.iter().all(|t| t.is_right() && t.confidence() >= 0.5));
         assert_eq!((decided, found.held_back), (vec![true, false, false], 2));
@@ -280,7 +303,7 @@ mod tests {
             };
             (0..4 * times).map(of).collect()
         };
-        let [once, tenfold] = [1, 10].map(|n| predict(&model, &tickets(n), || ()));
+        let [once, tenfold] = [1, 10].map(|n| predict_all(&model, &tickets(n)));
         let copies = |found: &Predictions| found.heads[0].tickets.iter().filter(|t| t.copy).count();
         assert_eq!((copies(&once), copies(&tenfold)), (0, 36));
         let (once, tenfold) = (once.heads[0].whole(), tenfold.heads[0].whole());
@@ -295,6 +318,6 @@ mod tests {
         // With the same text and another label a ticket speaks for itself.
         let mut two = tickets(1);
         two.push(example(9, texts[0], "Printing"));
-        assert_eq!(copies(&predict(&model, &two, || ())), 0);
+        assert_eq!(copies(&predict_all(&model, &two)), 0);
     }
 }

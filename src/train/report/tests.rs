@@ -14,18 +14,7 @@ fn predicted(
     probabilities: [f64; 3],
     language: Language,
 ) -> Predicted {
-    let best = (0..3).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap();
-    let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
-    Predicted {
-        ticket,
-        copy: false,
-        truth,
-        probabilities,
-        best,
-        held_back: false,
-        decided,
-        language,
-    }
+    Predicted { ticket, ..Predicted::example(truth, &probabilities, language) }
 }
 
 fn predictions() -> Predictions {

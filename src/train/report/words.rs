@@ -77,13 +77,21 @@ fn interval(head: &HeadEvaluation) -> String {
     format!("95 % interval: {} to {}", percent(low), percent(high))
 }
 
+/// The held-out tickets' numbers, where those are more than the test's.
+fn more<'h>(
+    head: &HeadEvaluation,
+    held_out: Option<&'h HeadEvaluation>,
+) -> Option<&'h HeadEvaluation> {
+    held_out.filter(|held_out| held_out.distinct() > head.distinct())
+}
+
 /// What more tickets say, where those of the test are few.
 pub(in crate::train) fn few(
     head: &HeadEvaluation,
     held_out: Option<&HeadEvaluation>,
 ) -> Option<String> {
-    let held_out = held_out.filter(|more| more.distinct() > head.distinct())?;
-    (head.distinct() < FEW).then(|| {
+    let held_out = more(head, held_out)?;
+    (!tells_calibration(head)).then(|| {
         format!(
             "Those are few. On the {} that were held out while it was chosen and calibrated it was right \
              on {} ({}); expect a little less, as it was chosen by them.",
@@ -99,7 +107,7 @@ pub(in crate::train) fn few(
 pub(super) fn calibration(head: &HeadEvaluation, held_out: Option<&HeadEvaluation>) -> String {
     let points = |head: &HeadEvaluation| format!("{:.1}", head.calibration_error * 100.0);
     if !tells_calibration(head) {
-        let more = held_out.filter(|more| more.distinct() > head.distinct()).map(|more| {
+        let more = more(head, held_out).map(|more| {
             format!(
                 " On the {} that it was calibrated on, confidence and truth are {} percentage points \
                  apart on average.",
@@ -150,11 +158,9 @@ pub(in crate::train) fn calibration_error(
     if tells_calibration(head) {
         return share(head.calibration_error);
     }
-    let same = |more: &&HeadEvaluation| {
-        (more.target, more.first_level) == (head.target, head.first_level)
-            && more.distinct() > head.distinct()
-    };
-    match held_out.filter(same) {
+    let same =
+        |more: &&HeadEvaluation| (more.target, more.first_level) == (head.target, head.first_level);
+    match more(head, held_out).filter(same) {
         Some(more) => format!(
             "{} on {}",
             share(more.calibration_error),

@@ -4,20 +4,7 @@ use super::*;
 use crate::triage::model::Target;
 
 fn predicted(truth: usize, probabilities: &[f64], language: Language) -> Predicted {
-    let best = (0..probabilities.len())
-        .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
-        .unwrap();
-    let (decided, probabilities) = (probabilities[best] >= 0.7, probabilities.to_vec());
-    Predicted {
-        ticket: 0,
-        copy: false,
-        truth,
-        probabilities,
-        best,
-        held_back: false,
-        decided,
-        language,
-    }
+    Predicted::example(truth, probabilities, language)
 }
 
 fn head(labels: &[&str], tickets: Vec<Predicted>) -> HeadPredictions {
@@ -198,7 +185,11 @@ proptest! {
     fn parts_add_up(pairs in prop::collection::vec((0.0..=1.0f64, any::<bool>()), 1..400)) {
         let n = pairs.len();
         let right = pairs.iter().filter(|(_, right)| *right).count();
-        let (bins, error) = reliability(&pairs);
+        let of = |&(confidence, right): &(f64, bool)| {
+            predicted(usize::from(!right), &[confidence], Language::En)
+        };
+        let tickets: Vec<Predicted> = pairs.iter().map(of).collect();
+        let (bins, error) = reliability(tickets.iter());
         prop_assert_eq!(bins.iter().map(|b| b.tickets).sum::<u64>(), n as u64);
         prop_assert!((0.0..=1.0).contains(&error));
         for bin in &bins {
