@@ -37,7 +37,7 @@ pub(super) fn unless_closed(printed: Result<()>) -> Result<()> {
 /// Prints `value` as JSON, or what `text` prints.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn json_or(
     json: bool,
     value: &impl Serialize,
