@@ -1,13 +1,16 @@
 //! The daemon put together: model and policy, workers with their logs, the admin endpoint, and an
 //! end that comes within a deadline.
 
+mod ends;
 mod resolver;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use self::ends::Ends;
 use self::worker::Worker;
 use crate::admin::control::Control;
 use crate::admin::token::{self, TokenError};
@@ -99,11 +102,14 @@ fn requests(config: &Config) -> Result<Option<Arc<Requests>>, ServiceError> {
     Ok(Some(Arc::new(requests)))
 }
 
+/// A worker's thread.
+type Handle = thread::JoinHandle<Result<(), LogError>>;
+
 /// A running service.
 pub struct Service {
     admin: Admin,
     control: Option<Control>,
-    workers: Vec<thread::JoinHandle<Result<(), LogError>>>,
+    workers: Vec<Handle>,
     stop: Stop,
     grace: Duration,
 }
@@ -162,11 +168,13 @@ impl Service {
             }
             None => None,
         };
+        let failed = Arc::new(AtomicBool::new(false));
         let mut handles = Vec::new();
         for (worker, health) in healths.into_iter().enumerate() {
             let (config, triage, metrics) =
                 (config.clone(), Arc::clone(&triage), Arc::clone(&metrics));
-            let this = Worker { worker, config, triage, metrics, health, stop: stop.clone() };
+            let (stop, failed) = (stop.clone(), Arc::clone(&failed));
+            let this = Worker { worker, config, triage, metrics, health, stop, failed };
             // The last one resolves, if anybody does.
             let (name, run): (_, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
                 match controls.clone().filter(|_| worker >= routers) {
@@ -195,7 +203,7 @@ impl Service {
 
     /// Whether a worker has ended, by itself or because it was asked to.
     pub fn has_ended(&self) -> bool {
-        self.workers.iter().any(thread::JoinHandle::is_finished)
+        self.workers.iter().any(Handle::is_finished)
     }
 
     /// Asks the workers to stop, if nobody did, and waits for them.
@@ -205,36 +213,45 @@ impl Service {
     pub fn finish(self) -> Result<(), ServiceError> {
         self.admin.phase(Phase::Stopping);
         self.stop.request(self.grace);
-        let by = Instant::now() + self.grace + CLOSE_GRACE;
-        while !self.workers.iter().all(thread::JoinHandle::is_finished) {
-            if Instant::now() >= by {
-                return Err(ServiceError::Overdue);
-            }
-            thread::sleep(Duration::from_millis(5));
+        all_ended(self.workers, Instant::now() + self.grace + CLOSE_GRACE)
+    }
+}
+
+/// Waits for the workers, no longer than until `by`.
+fn all_ended(workers: Vec<Handle>, by: Instant) -> Result<(), ServiceError> {
+    while !workers.iter().all(Handle::is_finished) && Instant::now() < by {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (mut failed, mut overdue) = (None, false);
+    for (worker, handle) in workers.into_iter().enumerate() {
+        if !handle.is_finished() {
+            tracing::error!(worker, "worker did not end");
+            overdue = true;
+            continue;
         }
-        let mut first = Ok(());
-        for (worker, handle) in self.workers.into_iter().enumerate() {
-            let what = match handle.join() {
-                // One that was asked to stop while it still waited for brokers has nothing open.
-                Ok(Ok(()) | Err(LogError::Aborted(_))) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => String::from("ended by a defect in triaged; please report the log above"),
-            };
-            tracing::error!(worker, error = what, "worker ended");
-            if first.is_ok() {
-                first = Err(ServiceError::Worker { worker, what });
-            }
-        }
-        first
+        let what = match handle.join() {
+            // One that was asked to stop while it still waited for brokers has nothing open.
+            Ok(Ok(()) | Err(LogError::Aborted(_))) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => String::from("ended by a defect in triaged; please report the log above"),
+        };
+        tracing::error!(worker, error = what, "worker ended");
+        failed.get_or_insert(ServiceError::Worker { worker, what });
+    }
+    match failed {
+        Some(failed) => Err(failed),
+        None if overdue => Err(ServiceError::Overdue),
+        None => Ok(()),
     }
 }
 
 fn metrics(config: &Config, triage: &Triage, workers: usize) -> Result<Arc<Metrics>, ServiceError> {
     let categories = triage.model().head(Target::Category).map_or(&[][..], |h| &h.labels);
+    let ends = Ends::all(config, triage.playbooks().map(|playbooks| &*playbooks.library));
     let labels = Labels {
         categories: categories.iter().map(ToString::to_string).collect(),
         queues: triage.policy().queues(),
-        topics: topics(config),
+        topics: ends.iter().flat_map(|ends| &ends.inputs).map(ToString::to_string).collect(),
         malformed: Malformed::REASONS.to_vec(),
         masks: mask_kinds(),
         playbooks: playbook_ids(triage),
@@ -253,15 +270,6 @@ fn playbook_ids(triage: &Triage) -> Vec<String> {
     playbooks.map(|playbook| playbook.id.clone()).collect()
 }
 
-/// Every topic that this process reads in a group.
-fn topics(config: &Config) -> Vec<String> {
-    let resolve = &config.resolve.topics;
-    let routed = config.inputs.iter().filter(|_| config.stages.route);
-    let resolved = [&resolve.actions, &resolve.feedback];
-    let resolved = resolved.into_iter().filter(|_| config.stages.resolve);
-    routed.chain(resolved).map(ToString::to_string).collect()
-}
-
 /// The settings of a worker's Kafka client, without topics.
 pub fn kafka_settings(kafka: &KafkaConfig, worker: usize) -> KafkaSettings {
     let millis = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
@@ -273,5 +281,37 @@ pub fn kafka_settings(kafka: &KafkaConfig, worker: usize) -> KafkaSettings {
         compression: kafka.compression.clone(),
         properties: properties.map(|(k, v)| (k.clone(), v.reveal().to_owned())).collect(),
         ..KafkaSettings::new(&kafka.brokers, &kafka.group, format!("{}-{worker}", kafka.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// A worker that works until its sender is dropped.
+    fn busy() -> (Sender<()>, Handle) {
+        let (go, wait) = channel::<()>();
+        let handle = thread::spawn(move || {
+            assert!(wait.recv().is_err());
+            Ok(())
+        });
+        (go, handle)
+    }
+
+    #[test]
+    fn why_a_worker_failed_is_said_though_another_one_is_overdue() {
+        let (one, overdue) = busy();
+        let failed = thread::spawn(|| Err(LogError::Fatal(String::from("no such topic"))));
+        while !failed.is_finished() {
+            thread::yield_now();
+        }
+        let error = all_ended(vec![overdue, failed], Instant::now()).unwrap_err();
+        assert_eq!(error.to_string(), "worker 1: no such topic");
+        let (other, overdue) = busy();
+        let error = all_ended(vec![overdue], Instant::now()).unwrap_err();
+        assert!(matches!(error, ServiceError::Overdue), "{error}");
+        drop((one, other));
     }
 }

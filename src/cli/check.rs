@@ -1,5 +1,6 @@
 //! `triaged check`: would the daemon start with these settings? Touches no network.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use clap::Args;
 
 use super::{ConfigArgs, output, playbooks};
 use crate::config::{Config, ConfigError, LogConfig, Problem};
-use crate::playbook::Problems;
+use crate::playbook::Library;
+use crate::service::Ends;
 use crate::triage::model::Target;
 use crate::{controls, service, topics};
 
@@ -34,17 +36,6 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     let categories = model.head(Target::Category).map_or(0, |head| head.labels.len());
     let queues = triage.policy().queues();
     let library = triage.playbooks().map(|playbooks| &*playbooks.library);
-    let mut written = queues.clone();
-    if let Some(library) = library {
-        let unnameable = library.unnameable_queues();
-        if config.route.topic_per_queue && !unnameable.is_empty() {
-            return Err(Problems(unnameable).into());
-        }
-        // Tickets that are handed back go there, by the resolve stage.
-        written.extend(library.iter().map(|playbook| playbook.fallback_queue.clone()));
-        written.sort();
-        written.dedup();
-    }
     let log = match &config.log {
         LogConfig::Kafka(kafka) => format!("kafka at {}, as {}", kafka.brokers, kafka.name),
         LogConfig::Embedded(embedded) => format!("embedded in {}", embedded.dir.display()),
@@ -52,7 +43,7 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     let (version, id) = (&model.version, model.id.as_str());
     output::print(|out| {
         writeln!(out, "log       {log}")?;
-        for (name, topics) in topics_of(&config, &written) {
+        for (name, topics) in topics_of(&config, library) {
             writeln!(out, "{name:<9} {}", topics.join(", "))?;
         }
         writeln!(out, "model     {version} {id}, {categories} categories")?;
@@ -73,21 +64,20 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     })
 }
 
-/// The topics of the stages that run, each with what it needs; `queues` are all that are written to.
-fn topics_of(config: &Config, queues: &[String]) -> Vec<(&'static str, Vec<String>)> {
-    let (stages, of) = (config.stages, &config.resolve.topics);
-    let (mut inputs, mut outputs) = (Vec::new(), config.route.output_topics(queues));
-    if stages.route {
-        inputs.extend(config.inputs.iter().cloned());
-    } else {
-        outputs.retain(|topic| *topic != of.actions);
+/// The topics of the stages that run, each with what it needs and once; `library` are the playbooks.
+fn topics_of(config: &Config, library: Option<&Library>) -> Vec<(&'static str, Vec<String>)> {
+    let of = &config.resolve.topics;
+    let (mut inputs, mut outputs, mut state) = (Vec::new(), Vec::new(), Vec::new());
+    for ends in Ends::all(config, library) {
+        inputs.extend(ends.inputs);
+        outputs.extend(ends.outputs);
+        state.extend(ends.state);
     }
-    let mut state = Vec::new();
-    if stages.resolve {
-        inputs.extend([&of.actions, &of.feedback].map(Arc::clone));
-        outputs.push(Arc::clone(&of.outcomes));
-        state.extend([&of.ledger, &of.control].map(Arc::clone));
-    }
+    // Tickets that are handed back go there, by whichever process resolves.
+    let playbooks = library.into_iter().flat_map(Library::iter);
+    outputs.extend(playbooks.map(|playbook| config.route.routed_topic(&playbook.fallback_queue)));
+    let mut listed: BTreeSet<_> = state.iter().map(Arc::clone).collect();
+    outputs.retain(|topic| listed.insert(Arc::clone(topic)));
     let needs = |topic: &Arc<str>| {
         let needs = if [&of.actions, &of.feedback].contains(&topic) {
             " (one partition)"
@@ -134,7 +124,7 @@ mod tests {
             let mut config = Config::load(None, &[String::from("kafka.name=x")]).unwrap();
             config.stages = crate::config::Stages { route, resolve };
             config.route.actions = Some(Arc::clone(&config.resolve.topics.actions));
-            let topics = topics_of(&config, &[]).into_iter();
+            let topics = topics_of(&config, None).into_iter();
             let lines = topics.map(|(name, topics)| format!("{name} {}", topics.join(", ")));
             lines.collect::<Vec<_>>()
         };

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::worker::{Ends, Worker};
+use super::ends::Ends;
+use super::worker::Worker;
 use super::{ServiceError, kafka_settings};
 use crate::config::{Config, LogConfig};
 use crate::controls::{Controls, watch};
 use crate::health::{Stop, WorkerHealth};
 use crate::log::embedded::EmbeddedFollow;
-use crate::log::kafka::{KafkaFollow, Keeps, RetentionError, check_retention};
+use crate::log::kafka::{KafkaFollow, Keeps, RetentionError, check_one_partition, check_retention};
 use crate::log::{Follow, Limit, LogError};
 use crate::metrics::Metrics;
 use crate::stage::resolve::{Parts, Resolve, ResolveSettings, Writer};
@@ -66,19 +67,15 @@ pub fn is_fatal(mismatch: &Mismatch, config: &Config) -> bool {
 /// [`LogError::Fatal`] when the process must end.
 pub fn run(this: Worker, controls: Arc<Controls>) -> Result<(), LogError> {
     let Some(playbooks) = this.triage.playbooks() else { return Ok(()) };
-    // Brokers that are away are waited for here, so all else that asks them comes after.
-    let log = this.open_log(ends(&this))?;
-    match stage(&this, playbooks, controls) {
-        Ok(stage) => {
-            let records = this.config.resolve.batch;
-            this.drive(log, stage, Limit { records, ..this.config.batch })
-        }
-        // A consumer that is only dropped while its group rebalances never comes back from that.
-        Err(error) => {
-            this.give_up(log, &error);
-            Err(error)
-        }
-    }
+    let limit = Limit { records: this.config.resolve.batch, ..this.config.batch };
+    // Outlives the log: its runtime may wait for a look-up of a name, and the group must not.
+    let mut kept = None;
+    let ends = Ends::resolve(&this.config, Some(&playbooks.library));
+    // Brokers that are away are waited for there, so all else that asks them comes after.
+    this.over_log(ends, |log| {
+        let stage = kept.insert(stage(&this, playbooks, controls)?);
+        this.drive(log, stage, limit)
+    })
 }
 
 /// The stage, with what its topics hold read.
@@ -97,7 +94,7 @@ fn stage(
         .map_err(|e| fatal(format!("cannot start the runtime of calls: {e}")))?;
     let caller = Caller::new(config.calls.clone(), observer)
         .map_err(|e| fatal(format!("calls to runbooks cannot be made: {e}")))?;
-    check_kept(&this.config, &runtime)?;
+    check_topics(&this.config, &runtime)?;
     let switches = follow(&this.config, &topics.control, &WorkerHealth::new(), &this.stop)?;
     let ids = playbooks.library.iter().map(|playbook| playbook.id.clone()).collect();
     let metrics = Arc::clone(&this.metrics);
@@ -134,12 +131,14 @@ fn stage(
     Ok(stage)
 }
 
-/// Whether Kafka keeps what the stage has to remember. Without its state the stage would forget what it
-/// did and what people stopped; without old outcomes only `undo` finds less.
-fn check_kept(config: &Config, runtime: &tokio::runtime::Runtime) -> Result<(), LogError> {
+/// Whether Kafka hands out actions in their order and keeps what the stage has to remember. Without its
+/// state the stage would forget what it did and what people stopped; without old outcomes only `undo`
+/// finds less.
+fn check_topics(config: &Config, runtime: &tokio::runtime::Runtime) -> Result<(), LogError> {
     let LogConfig::Kafka(kafka) = &config.log else { return Ok(()) };
     let settings = kafka_settings(kafka, 0);
     let topics = &config.resolve.topics;
+    check_one_partition(&settings, &topics.actions)?;
     let outcomes = Keeps::All { ms: config.resolve.limits.remember_ms };
     let needed = [
         (&*topics.control, Keeps::Latest),
@@ -162,27 +161,6 @@ fn check_kept(config: &Config, runtime: &tokio::runtime::Runtime) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// Actions and feedback in; outcomes, lines of the ledger, and tickets for every queue that one can
-/// be handed back to.
-fn ends(this: &Worker) -> Ends {
-    let topics = &this.config.resolve.topics;
-    let mut queues = this.triage.policy().queues();
-    let playbooks = this.triage.playbooks().into_iter().flat_map(|p| p.library.iter());
-    queues.extend(playbooks.map(|p| p.fallback_queue.clone()));
-    queues.sort();
-    queues.dedup();
-    let mut outputs = this.config.route.output_topics(&queues);
-    outputs.retain(|topic| *topic != topics.actions);
-    outputs.extend([Arc::clone(&topics.outcomes), Arc::clone(&topics.ledger)]);
-    Ends {
-        inputs: vec![Arc::clone(&topics.actions), Arc::clone(&topics.feedback)],
-        outputs,
-        group: "-resolve",
-        name: String::from("-resolve"),
-        single: Some(Arc::clone(&topics.actions)),
-    }
 }
 
 /// A reader of one of the topics that hold state.

@@ -1,14 +1,17 @@
 //! A worker: one thread with its log, which runs one stage.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::ends::Ends;
 use super::kafka_settings;
 use crate::config::{Config, EmbeddedConfig, LogConfig};
 use crate::health::{Stop, WorkerHealth};
 use crate::log::embedded::{EmbeddedLog, EmbeddedSettings, Retention};
-use crate::log::kafka::{KafkaLog, KafkaSettings, check_one_partition};
+use crate::log::kafka::{KafkaLog, KafkaSettings};
 use crate::log::{Limit, Log, LogError};
 use crate::metrics::Metrics;
 use crate::stage::Stage;
@@ -24,18 +27,8 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     pub health: Arc<WorkerHealth>,
     pub stop: Stop,
-}
-
-/// Where a worker's stage reads and writes.
-pub struct Ends {
-    pub inputs: Vec<Arc<str>>,
-    pub outputs: Vec<Arc<str>>,
-    /// What is added to the consumer group's name.
-    pub group: &'static str,
-    /// What is added to the process' name.
-    pub name: String,
-    /// An input that must have one partition only.
-    pub single: Option<Arc<str>>,
+    /// Whether a worker of this process could not go on.
+    pub failed: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -44,16 +37,11 @@ impl Worker {
     /// # Errors
     /// [`LogError::Fatal`] when the process must end.
     pub fn route(self) -> Result<(), LogError> {
-        let log = self.open_log(Ends {
-            inputs: self.config.inputs.clone(),
-            outputs: self.config.route.output_topics(&self.triage.policy().queues()),
-            group: "",
-            name: format!("-{}", self.worker),
-            single: None,
-        })?;
         let triage = Arc::clone(&self.triage);
-        let stage = Route::new(triage, self.config.route.clone(), Arc::clone(&self.metrics));
-        self.drive(log, stage, self.config.batch)
+        let mut stage = Route::new(triage, self.config.route.clone(), Arc::clone(&self.metrics));
+        self.over_log(Ends::route(&self.config, self.worker), |log| {
+            self.drive(log, &mut stage, self.config.batch)
+        })
     }
 
     /// Runs a stage until a stop is requested.
@@ -62,34 +50,30 @@ impl Worker {
     /// [`LogError::Fatal`] when the process must end.
     pub fn drive(
         &self,
-        mut log: Box<dyn Log>,
-        mut stage: impl Stage,
+        log: &mut dyn Log,
+        stage: &mut dyn Stage,
         limit: Limit,
     ) -> Result<(), LogError> {
-        let Self { worker, metrics, health, stop, .. } = self;
-        let driven = drive(&mut *log, &mut stage, limit, stop, metrics, health, *worker);
-        match &driven {
-            Ok(()) => log.close(0),
-            Err(error) => self.give_up(log, error),
-        }
-        driven
+        drive(log, stage, limit, &self.stop, &self.metrics, &self.health, self.worker)
     }
 
-    /// Closes the log of a worker that cannot go on.
-    pub fn give_up(&self, log: Box<dyn Log>, error: &LogError) {
-        let fatal = matches!(error, LogError::Fatal(_));
-        if fatal {
-            // Now: closing may hang, and then the process ends there.
-            tracing::error!(worker = self.worker, %error, "the worker cannot go on");
-        }
-        log.close(i32::from(fatal));
-    }
-
-    /// Opens the configured log.
+    /// Opens the configured log, does `work` over it, and closes it.
     ///
     /// # Errors
-    /// [`LogError::Fatal`] if it cannot be used, or a topic is missing.
-    pub fn open_log(&self, ends: Ends) -> Result<Box<dyn Log>, LogError> {
+    /// [`LogError::Fatal`] if the log cannot be used or a topic is missing, and those of `work`.
+    pub fn over_log(
+        &self,
+        ends: Ends,
+        work: impl FnOnce(&mut dyn Log) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let log = self.open_log(ends);
+        if let Err(LogError::Fatal(_)) = &log {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        closing(log?, self.worker, &self.failed, work)
+    }
+
+    fn open_log(&self, ends: Ends) -> Result<Box<dyn Log>, LogError> {
         let (metrics, health) = (Arc::clone(&self.metrics), Arc::clone(&self.health));
         let stop = self.stop.clone();
         Ok(match &self.config.log {
@@ -103,15 +87,7 @@ impl Worker {
                     ..kafka_settings(kafka, self.worker)
                 };
                 // Brokers that are away are waited for here, and only here.
-                let log = KafkaLog::new(settings.clone(), metrics, health, self.worker, stop)?;
-                let log: Box<dyn Log> = Box::new(log);
-                if let Some(topic) = &ends.single
-                    && let Err(error) = check_one_partition(&settings, topic)
-                {
-                    self.give_up(log, &error);
-                    return Err(error);
-                }
-                log
+                Box::new(KafkaLog::new(settings, metrics, health, self.worker, stop)?)
             }
             LogConfig::Embedded(embedded) => {
                 let settings = embedded_settings(&self.config, embedded, ends);
@@ -119,6 +95,32 @@ impl Worker {
                 Box::new(log.map_err(|e| LogError::Fatal(e.to_string()))?)
             }
         })
+    }
+}
+
+/// Does `work` over a log and closes that, however the work ends, by a defect too: a consumer that is
+/// only dropped while its group rebalances never comes back from that. Where closing hangs, the
+/// process ends there, and must say that it failed if any of its workers has.
+fn closing(
+    mut log: Box<dyn Log>,
+    worker: usize,
+    failed: &AtomicBool,
+    work: impl FnOnce(&mut dyn Log) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    let ended = catch_unwind(AssertUnwindSafe(|| work(&mut *log)));
+    match &ended {
+        Ok(Ok(()) | Err(LogError::Aborted(_))) => {}
+        Ok(Err(error)) => {
+            failed.store(true, Ordering::Relaxed);
+            tracing::error!(worker, %error, "the worker cannot go on");
+        }
+        // The panic has said what it is.
+        Err(_) => failed.store(true, Ordering::Relaxed),
+    }
+    log.close(i32::from(failed.load(Ordering::Relaxed)));
+    match ended {
+        Ok(ended) => ended,
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -145,7 +147,10 @@ fn ages(config: &Config, age: Duration) -> BTreeMap<Arc<str>, Option<Duration>> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicI32;
+
     use super::*;
+    use crate::log::{AbortReason, Batch, Outgoing, Positions};
 
     fn load(more: &[&str]) -> Config {
         let sets = ["log.kind=embedded", "stages.run=resolve", "resolve.playbooks=p"];
@@ -171,14 +176,60 @@ mod tests {
     fn a_process_that_only_resolves_lets_old_records_go_and_keeps_the_ledger() {
         let config = load(&[]);
         let LogConfig::Embedded(embedded) = &config.log else { panic!("not embedded") };
-        for group in ["", "-resolve"] {
-            let (inputs, outputs) = (config.inputs.clone(), Vec::new());
-            let ends = Ends { inputs, outputs, group, name: String::new(), single: None };
+        for ends in [Ends::route(&config, 0), Ends::resolve(&config, None)] {
+            let group = ends.group;
             let settings = embedded_settings(&config, embedded, ends);
             let retention = settings.retention.unwrap();
             assert_eq!(Some(retention.age), embedded.retain);
             assert_eq!(retention.ages[&config.resolve.topics.ledger], None);
             assert_eq!(settings.group, format!("{}{group}", embedded.group));
         }
+    }
+
+    /// A log that notes with which exit code it was closed.
+    struct Noted(Arc<AtomicI32>);
+
+    impl Log for Noted {
+        fn next(&mut self, _: Limit) -> Result<Batch, LogError> {
+            Ok(Batch::default())
+        }
+
+        fn commit(
+            &mut self,
+            _: &Positions,
+            _: &Positions,
+            _: Vec<Outgoing>,
+        ) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn close(self: Box<Self>, exit_code: i32) {
+            self.0.store(exit_code, Ordering::Relaxed);
+        }
+    }
+
+    /// How the work ended, none by a panic, and the exit code that its log was closed with.
+    fn closed(
+        failed: &AtomicBool,
+        work: impl FnOnce() -> Result<(), LogError>,
+    ) -> (Option<Result<(), LogError>>, i32) {
+        let code = Arc::new(AtomicI32::new(-1));
+        let log = Box::new(Noted(Arc::clone(&code)));
+        let ended = catch_unwind(AssertUnwindSafe(|| closing(log, 0, failed, |_| work())));
+        (ended.ok(), code.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_log_is_closed_however_its_worker_ends_and_knows_whether_one_has_failed() {
+        let aborted = || Err(LogError::Aborted(AbortReason::Shutdown));
+        let fatal = || Err(LogError::Fatal(String::from("no such topic")));
+        let failed = AtomicBool::new(false);
+        assert!(matches!(closed(&failed, || Ok(())), (Some(Ok(())), 0)));
+        assert!(matches!(closed(&failed, aborted), (Some(Err(LogError::Aborted(_))), 0)));
+        assert!(matches!(closed(&failed, fatal), (Some(Err(LogError::Fatal(_))), 1)));
+        assert!(matches!(closed(&failed, || Ok(())), (Some(Ok(())), 1)), "another one has failed");
+        let failed = AtomicBool::new(false);
+        assert!(matches!(closed(&failed, || panic!("a defect")), (None, 1)));
+        assert!(failed.into_inner());
     }
 }

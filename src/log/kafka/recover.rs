@@ -253,7 +253,7 @@ impl KafkaLog {
                         denied += 1;
                     }
                     if let Some(hint) = hopeless(&error) {
-                        return Err(LogError::Fatal(hint.into()));
+                        return Err(LogError::Fatal(format!("{hint} ({error})")));
                     }
                     self.count(RecreateReason::Init);
                     writer = Writer::create(&self.settings, &self.patience).map_err(unusable)?;

@@ -1,6 +1,8 @@
 //! The HTTP clients: one for all calls, and one for each client certificate in use.
 
 use std::collections::HashMap;
+use std::error::Error as _;
+use std::iter::successors;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -90,5 +92,11 @@ fn build(
         .pool_max_idle_per_host(0)
         .user_agent(concat!("triaged/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| format!("no HTTP client: {}", error.without_url()))
+        .map_err(|error| {
+            let error = error.without_url();
+            // Its own words are "builder error".
+            let causes = successors(error.source(), |cause| (*cause).source());
+            causes
+                .fold(format!("no HTTP client: {error}"), |told, cause| format!("{told}: {cause}"))
+        })
 }
