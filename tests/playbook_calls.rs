@@ -130,7 +130,7 @@ fn playbook(url: &str, body: &Body) -> String {
     whole.insert("steps".to_owned(), Toml::Array(vec![Toml::Table(step)]));
     let mut text = String::from(
         "id = 'p'\nversion = 1\ntitle = 't'\nowner = 'o'\nminutes_saved = 1\nfallback_queue = 'q'
-         irreversible = 'test'\nmatch.requests = ['r']\nreply.en = 'ok'
+         irreversible = 'test'\nunread = 'test'\nmatch.requests = ['r']\nreply.en = 'ok'
          slots.a = {pattern = '[a-z]{1,9}', from = ['text']}
          slots.b = {pattern = '[a-z]{1,9}', from = ['text']}\n",
     );

@@ -1,4 +1,4 @@
-//! Playbooks as people use them: those that ship, the commands, and the page that explains them.
+//! Playbooks as people use them: those that ship, and the commands.
 
 #[path = "support/command.rs"]
 mod command;
@@ -346,52 +346,4 @@ fn what_playbooks_and_settings_name_must_be_there() {
     edit(dir.path(), "unlock_account.toml", "[\"unlock_account\"]", "[\"unlock_acount\"]");
     let problem = bad(dir.path(), &with_model);
     assert!(problem.contains("the known-request model has no request unlock_acount"), "{problem}");
-}
-
-/// The fenced blocks of the page in a language.
-fn blocks(language: &str) -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/playbooks.md");
-    let page = fs::read_to_string(page).expect("the page");
-    let start = format!("```{language}\n");
-    let blocks = page.split(&start).skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
-}
-
-#[test]
-fn the_page_works_as_written() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let file = blocks("toml").into_iter().find(|b| b.contains("\nversion = ")).expect("a playbook");
-    let folder = dir.path().join("my-playbooks");
-    fs::create_dir(&folder).expect("a folder");
-    let path = folder.join("unlock_me.toml");
-    fs::write(&path, file).expect("written");
-    let mut ran = 0;
-    for line in blocks("sh").iter().flat_map(|block| block.lines()) {
-        let mut words = line.split(' ');
-        let ours = ["test", "approve", "check"];
-        match (words.next(), words.next()) {
-            (Some("triaged"), Some(command)) if ours.contains(&command) => {}
-            (Some("sed"), _) => {
-                // What the page has a person change in the file, by hand or like this.
-                let mut shell = std::process::Command::new("sh");
-                let shell = shell.arg("-c").arg(line).current_dir(dir.path());
-                assert!(shell.status().expect("sed").success(), "{line}");
-                continue;
-            }
-            _ => continue,
-        }
-        // The configuration file is the resolve stage's; everything else is as written.
-        let words: Vec<&str> = line.split(' ').skip(1).collect();
-        let words: Vec<&str> = match words.iter().position(|w| *w == "--config") {
-            Some(at) => [&words[..at], &words[at + 2..], &["--playbooks", "my-playbooks"]].concat(),
-            None => words,
-        };
-        good(dir.path(), &words);
-        ran += 1;
-    }
-    assert!(ran >= 5, "{ran} commands");
-    let library = playbook_dir::library(&folder).expect("the playbook");
-    let playbook = library.get("unlock_me").expect("it");
-    assert_eq!((playbook.version, playbook.mode), (2, Mode::Live));
-    assert_eq!(playbook.standing("2027-06-30".parse().expect("a date")), Standing::Approved);
 }

@@ -55,7 +55,10 @@ pub struct Playbook {
     pub matching: Match,
     pub preconditions: Preconditions,
     pub slots: Vec<Slot>,
+    /// What reads the ticket again just before acting.
     pub unchanged: Option<Unchanged>,
+    /// Why nothing does. It is there where `unchanged` is not, and only there.
+    pub unread: Option<String>,
     pub steps: Vec<Step>,
     pub verify: Option<Verify>,
     pub undo: Undo,
@@ -200,15 +203,16 @@ impl Playbook {
         if self.mode != Mode::Live {
             return Vec::new();
         }
-        let without = |there: bool, path: &str, what: &str| {
-            (!there).then(|| {
-                Problem::new(&*self.file, path, format!("is missing, and it is live: {what}"))
-            })
+        let without = |path: &str, what: &str| {
+            Problem::new(&*self.file, path, format!("is missing, and it is live: {what}"))
         };
-        let edits = "what people change between the decision and the call is not looked at";
-        let unchanged = without(self.unchanged.is_some(), "unchanged", edits);
-        let verify = without(self.verify.is_some(), "verify", "nobody looks whether it helped");
-        unchanged.into_iter().chain(verify).collect()
+        let unread = self.unread.as_ref().map(|why| {
+            let edits = "what people change between the decision and the call is not looked at";
+            without("unchanged", &format!("{edits} ({why})"))
+        });
+        let no_look = || without("verify", "nobody looks whether it helped");
+        let unverified = self.verify.is_none().then(no_look);
+        unread.into_iter().chain(unverified).collect()
     }
 
     /// All its calls: the steps, and what stands beside them.

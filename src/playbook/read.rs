@@ -64,8 +64,7 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
     let slots = slots::read(slots, found);
     let allowed = Allowed { slots: &slots, reply: false };
 
-    let unchanged = table.optional_table("unchanged", found);
-    let unchanged = step::read_unchanged(unchanged, allowed, found);
+    let (unchanged, unread) = unchanged(&mut table, allowed, found);
     let mut steps = Vec::new();
     let mut names = Vec::new();
     let items = table.tables("steps", found);
@@ -113,6 +112,7 @@ fn fill(file: &str, digest: String, mut table: Fields, found: &mut Found<'_>) ->
         preconditions,
         slots,
         unchanged,
+        unread,
         steps,
         verify,
         undo: undo?,
@@ -208,6 +208,28 @@ fn approval(mut table: Fields, found: &mut Found<'_>) -> Option<Approval> {
 /// A full-date of RFC 3339 and nothing else.
 pub(super) fn date(text: &str) -> Option<Date> {
     text.parse::<Date>().ok().filter(|date| date.to_string() == text)
+}
+
+/// What reads the ticket again, or why nothing does.
+fn unchanged(
+    table: &mut Fields,
+    allowed: Allowed<'_>,
+    found: &mut Found<'_>,
+) -> (Option<Unchanged>, Option<String>) {
+    let unread = table.optional_text("unread", found);
+    let had_table = table.optional_table("unchanged", found);
+    match (&unread, &had_table) {
+        (Some(_), Some(_)) => {
+            found.add("unread", "contradicts [unchanged]: keep one of the two");
+        }
+        (None, None) => {
+            let what = "is missing: add the call that reads the ticket again just before acting, or \
+                        say why there is none with unread = \"...\"";
+            found.add("unchanged", what);
+        }
+        _ => {}
+    }
+    (step::read_unchanged(had_table, allowed, found), unread)
 }
 
 fn undo(table: &mut Fields, allowed: Allowed<'_>, found: &mut Found<'_>) -> Option<Undo> {

@@ -1,4 +1,5 @@
 mod approval;
+mod unchanged;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ title = "Unlock an account"
 owner = "identity@example.com"
 minutes_saved = 6
 fallback_queue = "Service desk"
+unread = "The desk cannot be asked."
 
 [match]
 rules = [{ all_words = ["unlock"], none_words = ["not"] }]
@@ -253,25 +255,6 @@ fn a_fallback_queue_is_one_of_the_policy_and_can_name_a_topic() {
 }
 
 #[test]
-fn a_live_playbook_that_does_not_look_is_a_risk() {
-    let risks = |text: &str| -> Vec<String> {
-        let library = library(text, None).expect("a playbook");
-        library.iter().flat_map(Playbook::risks).map(|risk| risk.path).collect()
-    };
-    let live = GOOD.replace("minutes_saved", "mode = \"live\"\nminutes_saved");
-    let get = |name: &str| {
-        format!("[{name}]\nmethod = \"GET\"\nurl = \"https://runbooks.example.com/state\"\n")
-    };
-    let unchanged = get("unchanged") + "same = [{ pointer = \"/at\", ticket = \"/at\" }]\n[undo]";
-    let with = |text: &str, more: &str| text.replace("[undo]", more);
-    assert_eq!(risks(&live), ["unchanged", "verify"]);
-    assert_eq!(risks(&with(&live, &unchanged)), ["verify"]);
-    let both = with(&live, &(get("verify") + &unchanged));
-    assert!(risks(&both).is_empty());
-    assert!(risks(GOOD).is_empty(), "it calls nothing yet");
-}
-
-#[test]
 fn a_playbook_is_known_by_its_id_while_somebody_breaks_it() {
     let broken = GOOD.replace("title =", "titel =");
     let files = [file("a.toml", &broken), file("b.toml", "id = "), file("c.toml", "")];
@@ -349,32 +332,6 @@ fn examples_say_what_they_need() {
     assert!(ok.iter().all(|v| matches!(v, Verdict::Ok { .. })), "{ok:?}");
     let other = verdicts(Some(&|_| Some(known("other"))));
     assert!(matches!(other[0], Verdict::Failed { .. }), "{other:?}");
-}
-
-#[test]
-fn a_ticket_that_people_changed_is_left_alone() {
-    let text = GOOD.replace(
-        "[undo]",
-        r#"[unchanged]
-method = "GET"
-url = "https://desk.example.com/tickets/{{ticket.id}}"
-same = [{ pointer = "/updated_at", ticket = "/updated_at" }]
-
-[undo]"#,
-    );
-    let library = library(&text, None).expect("a playbook");
-    let unchanged = library.iter().next().and_then(|p| p.unchanged.clone()).expect("it");
-    let holds = |ticket: serde_json::Value, answer: &str| {
-        let ticket =
-            TicketView { id: "1", subject: "", body: "", source: "", language: "", json: &ticket };
-        unchanged.holds(200, answer.as_bytes(), &ticket)
-    };
-    let at = serde_json::json!({"updated_at": "2026-01-01"});
-    assert_eq!(holds(at.clone(), r#"{"updated_at":"2026-01-01"}"#), Ok(()));
-    let changed = Err(Unmet::Changed("/updated_at".to_owned()));
-    assert_eq!(holds(at.clone(), r#"{"updated_at":"2026-01-02"}"#), changed);
-    assert_eq!(holds(at, "{}"), changed);
-    assert_eq!(holds(serde_json::json!({}), "{}"), changed);
 }
 
 proptest! {

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use triaged::playbook::{Approval, LOCK_FILE, TextFile, approve};
 
+/// The line that says why a playbook does not read the ticket again; goes where `[unchanged]` comes.
+pub const UNREAD: &str = "unread = \"The desk cannot be asked.\"";
+
 /// A playbook that calls `http://127.0.0.1:<port>/<id>/<user>` for tickets that say `do <id>`.
 pub fn text(id: &str, port: u16, delivery: &str) -> String {
     format!(
@@ -17,6 +20,7 @@ pub fn text(id: &str, port: u16, delivery: &str) -> String {
         delivery = "{delivery}"
         minutes_saved = 6
         fallback_queue = "identity"
+        {UNREAD}
         [match]
         requests = ["{id}"]
         rules = [{{ all_words = ["do {id}"] }}]
