@@ -4,10 +4,12 @@
 //! log commits outputs and positions together. The judgement itself ([`triage`]) is pure: same
 //! ticket, same model and same policy give the same decision, always.
 #![forbid(unsafe_code)]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the documentation is built with private items, for those who work on this code"
+)]
 // Panics on input are defects: what cannot happen is written so that the types say it, or carries
 // an `expect` attribute with the reason. Tests may.
-// The documentation is built with private items, for those who work on this code.
-#![allow(rustdoc::private_intra_doc_links)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 pub mod admin;

@@ -76,6 +76,31 @@ fn classify_answers_every_line_and_masks() {
 }
 
 #[test]
+fn all_missing_fields_are_named_at_once() {
+    let dir = folder();
+    let input = "{\"body\":\"secret\",\"requester\":null,\"subjects\":\"secret\"}\n";
+    let answers = json_lines(&good(dir.path(), &["classify"], input));
+    assert_eq!(answers[0]["reason"], "missing_field");
+    assert_eq!(
+        answers[0]["message"],
+        "the fields ticket_id, subject, created_at, source are missing"
+    );
+}
+
+#[test]
+fn the_reports_place_is_tried_before_the_data_are_read() {
+    let dir = folder();
+    let here = dir.path();
+    fs::write(here.join("file"), "").expect("a file");
+    let train = ["train", "--data", "none.jsonl", "--out", "model", "--report"];
+    let told = bad(here, &[&train[..], &["file/report"]].concat());
+    assert!(told.contains("cannot write the report to file/report"), "{told}");
+    let told = bad(here, &[&train[..], &["new/report"]].concat());
+    assert!(told.contains("cannot read none.jsonl"), "{told}");
+    assert_eq!(fs::read_dir(here).expect("a folder").count(), 1, "nothing is left behind");
+}
+
+#[test]
 fn explain_shows_every_word_and_adds_up() {
     let dir = folder();
     let page = good(dir.path(), &["explain"], TICKET);
@@ -146,6 +171,32 @@ fn check_names_every_problem_and_what_does_not_fit() {
     let tried = fs::canonicalize(dir.path()).expect("the folder").join("nowhere/manifest.json");
     assert!(damaged.contains(&format!("cannot read {}", tried.display())), "{damaged}");
     assert!(damaged.contains("set model.dir") && damaged.contains("give --model"), "{damaged}");
+}
+
+#[test]
+fn a_secret_comes_from_the_variable_that_the_configuration_names() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("sasl.toml"),
+        "[kafka.properties]\nsecurity.protocol = \"SASL_PLAINTEXT\"\nsasl.mechanism = \"PLAIN\"\n\
+         sasl.username = \"desk\"\n[kafka.secrets]\nsasl.password = { env = \"DESK_PASSWORD\" }\n",
+    )
+    .expect("a file");
+    let check = |variable: Option<&str>| {
+        let mut command = triaged(dir.path());
+        command.args(["check", "--config", "sasl.toml"]);
+        command.envs(variable.map(|value| ("DESK_PASSWORD", value)));
+        let output = command.output().expect("the binary starts");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).expect("UTF-8"))
+    };
+    // It gets to librdkafka, which refuses this mechanism without a password.
+    let (taken, said) = check(Some("hunter2"));
+    assert!(taken && said.contains("ok:"), "{said}");
+    assert!(!said.contains("hunter2"), "a secret was printed: {said}");
+    let (taken, said) = check(None);
+    let unset = "kafka.secrets.sasl.password: the environment variable DESK_PASSWORD is not set";
+    assert!(!taken && said.contains(unset), "{said}");
 }
 
 #[test]

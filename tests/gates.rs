@@ -46,6 +46,31 @@ fn recommended_thresholds_written_and_read_do_what_was_simulated() {
 }
 
 #[test]
+fn one_threshold_for_all_is_recommended_written_and_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    let one = simulate(&["--json", "--one-threshold", "--write-policy", "one.toml"]);
+    let before = json(&good(here, &one));
+    let thresholds = before["recommended"]["thresholds"].as_object().expect("thresholds");
+    let first = thresholds["Network/VPN"].as_f64().expect("a number");
+    assert!(first < 1.0 && thresholds.len() > 30, "{first}");
+    assert!(thresholds.values().all(|threshold| threshold.as_f64() == Some(first)));
+    let each = json(&good(here, &simulate(&["--json"])));
+    assert_ne!(each["recommended"], before["recommended"]);
+    let after = json(&good(here, &simulate(&["--json", "--config", "one.toml"])));
+    assert_eq!(after["in_force"], before["recommended"], "to the last digit");
+    let written = fs::read_to_string(here.join("one.toml")).expect("a file");
+    assert!(written.contains("# One threshold for all categories together."), "{written}");
+    let page = good(here, &simulate(&["--one-threshold"]));
+    let told = page.lines().find(|line| line.trim_start().starts_with("recommended"));
+    let told = told.expect("what it would automate");
+    let all = &before["recommended"]["all"];
+    let automation = 100.0 * all["automation"].as_f64().expect("a share");
+    assert!(told.contains(&format!("{first:.3}")), "{told}");
+    assert!(told.contains(&format!("{automation:.1}%")), "{told}");
+}
+
+#[test]
 fn floors_decide_the_exit_code() {
     let dir = tempfile::tempdir().expect("a folder");
     let here = dir.path();

@@ -6,7 +6,7 @@ mod command;
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use command::{MODEL, SAMPLE, good};
 
@@ -52,9 +52,62 @@ fn evaluation_writes_a_page_for_any_tickets() {
 fn an_explained_ticket_is_masked_and_marked() {
     let dir = tempfile::tempdir().expect("a folder");
     let text = "VPN error 691 <b>again</b>, mail kim@example.com";
-    good(dir.path(), &["explain", "--html", "page.html", "--text", text]);
+    let printed = good(dir.path(), &["explain", "--html", "page.html", "--text", text]);
+    assert!(printed.contains("█ vpn") && !printed.contains('\u{1b}'), "{printed:?}");
     let page = read(&dir.path().join("page.html"));
     assert!(page.contains("Why Network/VPN?") && page.contains("the model says"), "{page}");
     assert!(page.contains(">VPN</mark>") && page.contains("[EMAIL]"), "{page}");
     assert!(!page.contains("kim@") && !page.contains("<b>again"), "{page}");
+}
+
+/// Tickets of two kinds with personal data in subject and body. The newest, which are the test, have
+/// the other kind's label.
+fn mislabelled() -> String {
+    let kinds = [
+        ("Printing", ["printer", "paper", "jam", "toner", "tray", "queue", "scanner", "ink"]),
+        ("Network", ["vpn", "tunnel", "gateway", "remote", "timeout", "router", "cable", "signal"]),
+    ];
+    let ticket = |i: usize| {
+        let (_, words) = kinds[i % 2];
+        let (label, _) = kinds[if i < 180 { i % 2 } else { (i + 1) % 2 }];
+        let body: Vec<&str> = (0..8).map(|k| words[i * 7_919 / 5usize.pow(k) % 8]).collect();
+        let body = format!("{} or mail kim.lee@example.com", body.join(" "));
+        json!({
+            "id": i, "subject": "call 010-1234-5678", "body": body, "category": label,
+            "created_at": 1_772_582_400 + i * 86_400,
+        })
+        .to_string()
+    };
+    (0..200).map(ticket).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_worst_mistakes_are_shown_masked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let here = dir.path();
+    fs::write(here.join("tickets.jsonl"), mislabelled()).expect("writes");
+    let data = ["--data", "tickets.jsonl"];
+    good(here, &[&["train", "--out", "mine"][..], &data].concat());
+    good(here, &[&["evaluate", "--model", "mine", "--html", "evaluated.html"][..], &data].concat());
+    let report: Value =
+        serde_json::from_str(&read(&here.join("mine.report/report.json"))).expect("JSON");
+    let mistakes = report["mistakes"].as_array().expect("a list");
+    assert!(mistakes.len() > 10, "{report:#}");
+    for mistake in mistakes {
+        let excerpt = mistake["excerpt"].as_str().expect("a text");
+        assert!(excerpt.starts_with("call [PHONE] ") && excerpt.ends_with(" mail [EMAIL]"));
+    }
+    for page in ["mine.report/report.html", "evaluated.html"] {
+        assert!(read(&here.join(page)).matches("call [PHONE] ").count() > 10, "{page}");
+    }
+    let mut written = vec![here.join("evaluated.html")];
+    for folder in ["mine", "mine.report"] {
+        let files = fs::read_dir(here.join(folder)).expect("a folder");
+        written.extend(files.map(|file| file.expect("a file").path()));
+    }
+    for file in written {
+        let bytes = fs::read(&file).expect("a file");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("kim.lee") && !text.contains("1234-5678"), "{}", file.display());
+    }
 }

@@ -237,6 +237,19 @@ fn thresholds_can_only_be_tightened() {
 }
 
 #[test]
+fn a_ticket_about_other_matters_is_for_people_however_sure_the_model_is() {
+    let triage = triage("");
+    let vpn = "vpn error 691, the vpn client does not connect";
+    assert_eq!(decide(&triage, &with(vpn, json!({})))["outcome"], "routed");
+    // More new words than tickets of the model's have, but fewer than most.
+    let other = decide(&triage, &with(&format!("{vpn} qqqxz zzzvq xxxkj wwwqz"), json!({})));
+    let told = (&other["outcome"], &other["review"]["reason"]);
+    assert_eq!(told, (&json!("review"), &json!("out_of_scope")), "{other}");
+    let number = |key: &str| other["category"][key].as_f64().expect("a number");
+    assert!(number("confidence") > 0.9 && number("confidence") > number("threshold"), "{other}");
+}
+
+#[test]
 fn a_threshold_of_the_policys_own_counts_instead_of_the_models() {
     let vpn = with("vpn error 691, the vpn client does not connect", json!({}));
     let decided = |file: &str| decide(&triage(file), &vpn);

@@ -5,6 +5,7 @@
 mod tickets;
 
 use std::borrow::Cow;
+use std::fs;
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use tickets::record;
 use triaged::log::{Batch, Outgoing, Record};
 use triaged::stage::Stage as _;
 use triaged::stage::route::Route;
-use triaged::triage::model::Scratch;
+use triaged::triage::model::{Calibration, Scratch, Target};
 use triaged::triage::text::Text;
 
 fn route() -> Route {
@@ -275,6 +276,7 @@ fn each_doubt_has_its_ticket() {
         ("too_short", ""),
         ("too_short", "?!"),
         ("low_confidence", "hello please help thank you"),
+        ("out_of_scope", "vpn password printer account qqqxz zzzvq xxxkj wwwqz"),
     ];
     for (reason, body) in doubts {
         let ticket = tickets::ticket("D", "", body).to_string();
@@ -284,6 +286,71 @@ fn each_doubt_has_its_ticket() {
         assert_eq!(event["review"]["reason"], reason, "{body:?}");
         assert_eq!(&*output.topic, "tickets.review");
     }
+}
+
+/// A head's probabilities from its scores, as [`Calibration`] describes them.
+fn calibrated(scores: &[f64], known_words: u32, c: Calibration) -> Vec<f64> {
+    let temperature = c.temperature * f64::from(known_words.max(1)).powf(c.exponent);
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = scores.iter().map(|s| ((s - top) / temperature).exp()).collect();
+    let p: Vec<f64> = powers.iter().map(|power| power / powers.iter().sum::<f64>()).collect();
+    let roots: f64 = p.iter().map(|p| p.powf(0.25)).sum();
+    let mixed = |p: &f64| {
+        let even = c.noise / scores.len() as f64;
+        (1.0 - c.noise - c.confusion) * p + even + c.confusion * p.powf(0.25) / roots
+    };
+    p.iter().map(mixed).collect()
+}
+
+#[test]
+fn the_confidence_in_an_event_is_the_models_calibrated_probability() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/training/corpus/demo.jsonl");
+    let sample = fs::read_to_string(sample).expect("the sample");
+    let lines: Vec<&str> = sample.lines().collect();
+    let records: Vec<Record> =
+        (0..).zip(&lines).map(|(offset, line)| record(offset, line.as_bytes())).collect();
+    let triage = &tickets::fixture().triage;
+    let (model, mut scratch) = (triage.model(), Scratch::default());
+    let mut compared = 0;
+    for (line, output) in lines.iter().zip(run(&records)) {
+        let ticket = triaged::desk::parse_text(line).expect("a ticket");
+        let text = Text::new(&ticket.subject, &ticket.body);
+        let scores = model.scores(&mut scratch, &text);
+        let judged = model.judge(&mut scratch, &text);
+        let decision = triage.decide(&mut scratch, &ticket);
+        let event: Value =
+            serde_json::from_slice(output.value.as_deref().expect("a value")).expect("JSON");
+        let mut first = 0;
+        for head in model.heads() {
+            let own = &scores[first..][..head.labels.len()];
+            first += head.labels.len();
+            let answer = judged.head(head.target).expect("an answer");
+            let known = judged.words - judged.unknown;
+            let expected = calibrated(own, known, head.calibration.of(judged.language));
+            for (ours, expected) in answer.probabilities.iter().zip(expected) {
+                assert!((ours - expected).abs() < 1e-9, "{}: {ours} {expected}", ticket.id);
+            }
+            let (decided, place) = match head.target {
+                Target::Category => (Some(&decision.category), "/category"),
+                Target::Impact => {
+                    (decision.priority.impact.model.as_ref(), "/priority/impact/model")
+                }
+                Target::Urgency => {
+                    (decision.priority.urgency.model.as_ref(), "/priority/urgency/model")
+                }
+                Target::Priority => continue,
+            };
+            let decided = decided.expect("a proposal");
+            assert_eq!(decided.confidence.0, answer.confidence(), "{}", ticket.id);
+            let told = event.pointer(place).expect("a proposal");
+            assert_eq!(told["label"].as_str(), Some(&*head.labels[answer.best]), "{}", ticket.id);
+            // Events have six decimals.
+            let rounded = (answer.confidence() * 1e6).round() / 1e6;
+            assert_eq!(told["confidence"].as_f64(), Some(rounded), "{}", ticket.id);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 3 * lines.len());
 }
 
 #[test]

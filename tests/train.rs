@@ -139,6 +139,29 @@ fn another_seed_another_split() {
 }
 
 #[test]
+fn a_recipe_gives_the_kind_of_model_that_it_names() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tickets.jsonl");
+    tickets(&file, 300);
+    for kind in ["naive-bayes", "complement", "sharpened"] {
+        let recipe = format!("[fit]\nkind = \"{kind}\"\nalpha = [0.3]\nlambda = [0.3]");
+        let recipe = Recipe::parse(&recipe).expect("a recipe");
+        let made = train(std::slice::from_ref(&file), &recipe, &mut |_| {}).expect("trains").0;
+        assert_eq!(made.biases.len(), 2, "category and urgency");
+        for (head, biases) in made.manifest.heads.iter().zip(&made.biases) {
+            let method = serde_json::to_value(head.method).expect("JSON");
+            assert_eq!(method["kind"], kind, "{method}");
+            // What was fitted shows where scores begin: at how frequent labels are, at zero, elsewhere.
+            let all: u64 = head.tickets.iter().sum();
+            let log = |n: &u64| (*n as f64 / all as f64).ln();
+            let at_priors = head.tickets.iter().zip(biases).all(|(n, b)| (b - log(n)).abs() < 1e-9);
+            let at_zero = biases.iter().all(|b| *b == 0.0);
+            assert_eq!((at_priors, at_zero), (kind == "naive-bayes", kind == "complement"));
+        }
+    }
+}
+
+#[test]
 fn the_newest_of_dated_tickets_are_the_test() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tickets.jsonl");

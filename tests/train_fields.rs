@@ -135,6 +135,30 @@ fn csv_gives_the_same_model() {
 }
 
 #[test]
+fn a_column_that_is_switched_off_is_not_learnt() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut rows = tickets(200);
+    let plain = trained(&write_lines(dir.path(), &rows), RECIPE).0;
+    for row in &mut rows {
+        row["impact"] = row["category"].clone();
+    }
+    let file = write_lines(dir.path(), &rows);
+    let targets = |made: &Bundle| made.manifest.heads.iter().map(|h| h.target).collect::<Vec<_>>();
+    assert_eq!(targets(&trained(&file, RECIPE).0), [Target::Category, Target::Impact]);
+    let (off, report) = trained(&file, &format!("[columns]\nimpact = \"\"\n{RECIPE}"));
+    assert_eq!(targets(&off), [Target::Category]);
+    assert_eq!((off.weights, off.probes), (plain.weights, plain.probes));
+    let asked_for = report.warnings.iter().any(|w| w.contains("which was asked for"));
+    assert!(!asked_for, "{:?}", report.warnings);
+
+    fs::write(dir.path().join("recipe.toml"), RECIPE).expect("writes");
+    let flags = ["--data", "tickets.jsonl", "--recipe", "recipe.toml", "--impact-column", ""];
+    good(dir.path(), &[&["train", "--out", "off"][..], &flags].concat());
+    let (written, _) = bundle::read(&dir.path().join("off")).expect("a bundle");
+    assert_eq!(targets(&written), [Target::Category]);
+}
+
+#[test]
 fn rare_values_and_personal_data_are_not_learnt() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut rows = tickets(200);

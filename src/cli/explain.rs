@@ -220,13 +220,17 @@ mod tests {
 
     /// The page of a ticket with hostile text wherever a ticket has text, after some change.
     fn shown(change: impl Fn(&mut Decision<'_>)) -> String {
+        shown_in(Palette::default(), change)
+    }
+
+    fn shown_in(palette: Palette, change: impl Fn(&mut Decision<'_>)) -> String {
         let none: [(String, String); 0] = [];
         let mut policy = Config::from_layers(None, none, &[]).unwrap().policy;
         policy.routes = vec![Route::any("desk".into())];
         let triage = Triage::new(Arc::new(bundle().model().unwrap()), Arc::new(policy)).unwrap();
         let hostile = "\u{1b}[31mPWN\u{1b}]0;title\u{7}\u{202e}";
         let ticket = serde_json::json!({
-            "ticket_id": "T\u{202e}1", "subject": "vpn", "body": format!("{hostile}error"),
+            "ticket_id": "T\u{202e}1", "subject": "vpn", "body": format!("{hostile} printer error"),
             "created_at": "2026-03-04T09:12:00Z", "requester": "kim", "source": "email",
             "language": hostile,
         })
@@ -237,7 +241,24 @@ mod tests {
         change(&mut decision);
         let text = Text::new(&ticket.subject, &ticket.body);
         let all = triage.model().explain_all(&mut scratch, &text).explanation;
-        page(&decision, &all, None, Palette::default())
+        page(&decision, &all, None, palette)
+    }
+
+    #[test]
+    fn the_words_that_decide_are_in_colour_on_a_terminal_and_plain_elsewhere() {
+        let word = |page: &str, word: &str| {
+            let line = page.lines().find(|line| line.ends_with(&format!(" {word}")));
+            line.unwrap_or_else(|| panic!("no {word} in {page}")).to_owned()
+        };
+        let page = shown_in(Palette::new(true), |_| ());
+        // Green for the category, red against it; the colour ends before the word.
+        let (vpn, printer) = (word(&page, "vpn"), word(&page, "printer"));
+        assert!(vpn.contains("\u{1b}[32m█") && vpn.ends_with("█\u{1b}[0m vpn"), "{vpn:?}");
+        assert!(printer.contains("\u{1b}[31m█"), "{printer:?}");
+        assert!(printer.ends_with("█\u{1b}[0m printer"), "{printer:?}");
+        let plain = shown(|_| ());
+        assert!(word(&plain, "vpn").ends_with(&format!("  {} vpn", "█".repeat(30))), "{plain}");
+        assert!(!plain.contains('\u{1b}'), "{plain:?}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -78,6 +79,7 @@ impl DataArgs {
         if !self.category_column.is_empty() {
             columns.category.clone_from(&self.category_column);
         }
+        columns.switch_off();
         Ok(recipe)
     }
 }
@@ -182,16 +184,18 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     if args.report.as_ref().is_some_and(|report| *report == args.out || *report == place) {
         bail!("--report must be another directory than --out: a bundle holds its own files only");
     }
+    let pages = args.report.clone().unwrap_or_else(|| beside(&args.out));
+    let unwritten = || format!("cannot write the report to {}", pages.display());
+    try_folder(&pages).with_context(unwritten)?;
     let bar = Steps::new();
     let (bundle, report) = fit(&args.data.files, &recipe, &mut |p| bar.show(p))?;
     bar.done();
     let id = bundle::write(&args.out, &bundle)?;
     // What serves must be able to open it: find out now, not at three in the morning.
     bundle::open(&args.out)?;
-    let pages = args.report.clone().unwrap_or_else(|| beside(&args.out));
     Report::of_training(&id.to_string(), &bundle.manifest, &report)
         .write(&pages)
-        .with_context(|| format!("cannot write the report to {}", pages.display()))?;
+        .with_context(unwritten)?;
     output::json_or(args.json, &report, |out| {
         write!(out, "{}", render::report(&report))?;
         writeln!(out, "model {} {id} written to {}", recipe.version, args.out.display())?;
@@ -204,6 +208,20 @@ fn beside(out: &Path) -> PathBuf {
     let mut name = out.file_name().unwrap_or(OsStr::new("model")).to_owned();
     name.push(".report");
     out.with_file_name(name)
+}
+
+/// Finds out whether files can be written into a directory that is there or can be made, and leaves
+/// nothing behind.
+fn try_folder(dir: &Path) -> io::Result<()> {
+    let is_missing = |at: &&Path| !at.as_os_str().is_empty() && !at.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    let trial = dir.join(format!(".trial-{}", std::process::id()));
+    let tried = fs::create_dir_all(&trial).and_then(|()| fs::remove_dir(&trial));
+    for folder in missing {
+        // It was not made, or somebody else has put something there meanwhile: then it stays.
+        let _ = fs::remove_dir(folder);
+    }
+    tried
 }
 
 #[derive(Args)]
@@ -280,5 +298,24 @@ mod tests {
         numbered.examples[1].id = String::new();
         assert_eq!(ask(&["row-1", "", "99"], &numbered), None);
         assert!(!is_made_up("row-a") && !is_made_up("1") && is_made_up("row-12"));
+    }
+
+    #[test]
+    fn a_folder_is_tried_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path();
+        for folder in [here.join("a/b/c"), here.join("a/../b"), here.to_owned()] {
+            try_folder(&folder).unwrap();
+            assert_eq!(fs::read_dir(here).unwrap().count(), 0, "{}", folder.display());
+        }
+        let full = here.join("full");
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("report.html"), "old").unwrap();
+        try_folder(&full).unwrap();
+        assert_eq!(fs::read_dir(&full).unwrap().count(), 1);
+        try_folder(&full.join("report.html")).unwrap_err();
+        // What was made on the way to a name that is too long goes again.
+        try_folder(&here.join("new").join("x".repeat(300))).unwrap_err();
+        assert_eq!(fs::read_dir(here).unwrap().count(), 1);
     }
 }

@@ -90,4 +90,53 @@ mod tests {
         assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
         assert!(line.contains("a [31m b "), "{line}");
     }
+
+    fn event(outcome: &str) -> Value {
+        serde_json::json!({
+            "outcome": outcome, "ticket_id": "T-1", "queue": "network",
+            "category": { "label": "Network/VPN", "confidence": 0.974 },
+            "priority": { "label": "P3" }, "review": { "reason": "too_close" },
+            "explanation": { "words": [
+                { "word": "vpn", "weight": 2.5 }, { "word": "printer", "weight": -1.5 },
+            ] },
+        })
+    }
+
+    /// A piece of a line in a style, as terminals take it.
+    fn styled(style: &str, piece: &str) -> String {
+        format!("\u{1b}[{style}m{piece}\u{1b}[0m")
+    }
+
+    #[test]
+    fn on_a_terminal_outcome_category_reason_and_weights_have_colours() {
+        let (green, yellow, red, bold, faint) = ("32", "33", "31", "1", "2");
+        let category = styled(bold, &format!("{:<26}", "Network/VPN"));
+        let routed = line(&event("routed"), Palette::new(true));
+        let weights = format!("vpn {}, printer {}", styled(faint, "+2.5"), styled(red, "-1.5"));
+        for piece in [&styled(green, "routed"), &category, &weights] {
+            assert!(routed.contains(piece.as_str()), "{piece:?} is not in {routed:?}");
+        }
+        assert!(!routed.contains("too_close"), "{routed:?}");
+        let review = line(&event("review"), Palette::new(true));
+        for piece in [&styled(yellow, "review"), &category, &styled(yellow, "(too_close)")] {
+            assert!(review.contains(piece.as_str()), "{piece:?} is not in {review:?}");
+        }
+    }
+
+    #[test]
+    fn elsewhere_the_same_line_is_plain_text() {
+        for outcome in ["routed", "review"] {
+            let plain = line(&event(outcome), Palette::new(false));
+            assert!(!plain.contains('\u{1b}'), "{plain:?}");
+            let mut coloured = line(&event(outcome), Palette::new(true));
+            for code in ["0", "1", "2", "31", "32", "33"] {
+                coloured = coloured.replace(&format!("\u{1b}[{code}m"), "");
+            }
+            assert_eq!(coloured, plain);
+        }
+        let plain = line(&event("review"), Palette::default());
+        let words: Vec<&str> = plain.split_whitespace().collect();
+        let expected = "review T-1 Network/VPN 97% P3 network vpn +2.5, printer -1.5 (too_close)";
+        assert_eq!(words.join(" "), expected);
+    }
 }

@@ -10,6 +10,7 @@ use super::model::{DataArgs, Seen, labelled};
 use super::progress::Steps;
 use super::{ModelArgs, output};
 use crate::bundle;
+use crate::train::audit::render::toml_string;
 use crate::train::calibrate::NEVER;
 use crate::train::render::{copies, one_line, percent};
 use crate::train::simulate;
@@ -32,6 +33,9 @@ pub struct SimulateArgs {
     /// Tickets that arrive in a day
     #[arg(long, value_name = "N", default_value_t = 100)]
     per_day: u32,
+    /// Recommend one threshold for all categories together, instead of one for each
+    #[arg(long)]
+    one_threshold: bool,
     /// Write the recommended thresholds as a configuration file
     #[arg(long, value_name = "FILE")]
     write_policy: Option<PathBuf>,
@@ -80,6 +84,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         precision: args.precision,
         min_tickets: recipe.threshold.min_tickets,
         per_day: f64::from(args.per_day),
+        one_threshold: args.one_threshold,
     };
     let simulation = simulate::simulate(head, policy, &predictions, wanted);
     output::json_or(args.json, &simulation, |out| print(out, &model, &simulation))?;
@@ -135,10 +140,13 @@ fn print(out: &mut impl Write, model: &Model, s: &Simulation) -> io::Result<()> 
     for swept in &s.sweep {
         line(out, &format!("{:.2}", swept.threshold), 11, "", &swept.outcomes.all)?;
     }
-    writeln!(out, "\nA threshold for each category")?;
+    let one = s.recommended.thresholds.values().next().filter(|_| s.one_threshold);
+    let what = one.map_or("A threshold for each category", |_| "In force, and one for all");
+    writeln!(out, "\n{what}")?;
     header(out, "", 11)?;
     line(out, "in force", 11, "", &s.in_force.outcomes.all)?;
-    line(out, "recommended", 11, "", &s.recommended.outcomes.all)?;
+    let from = one.copied().map_or(String::new(), from);
+    line(out, "recommended", 11, &from, &s.recommended.outcomes.all)?;
     writeln!(
         out,
         "\nRecommended for {} right answers (lower bound, 95 %). Chosen on these very tickets: on \
@@ -155,9 +163,7 @@ fn parts(out: &mut impl Write, tried: &Tried) -> io::Result<()> {
     header(out, "category", width)?;
     for (label, outcome) in &tried.outcomes.classes {
         let threshold = tried.thresholds.get(label).copied().unwrap_or(NEVER);
-        let threshold =
-            if threshold > 1.0 { "never".to_owned() } else { format!("{threshold:.3}") };
-        line(out, label, width, &threshold, outcome)?;
+        line(out, label, width, &from(threshold), outcome)?;
     }
     writeln!(out)?;
     header(out, "language", width)?;
@@ -165,6 +171,11 @@ fn parts(out: &mut impl Write, tried: &Tried) -> io::Result<()> {
         line(out, language, width, "", outcome)?;
     }
     Ok(())
+}
+
+/// The confidence from which on a category is decided alone.
+fn from(threshold: f64) -> String {
+    if threshold > 1.0 { "never".to_owned() } else { format!("{threshold:.3}") }
 }
 
 fn header(out: &mut impl Write, name: &str, width: usize) -> io::Result<()> {
@@ -192,13 +203,13 @@ fn line(out: &mut impl Write, name: &str, width: usize, from: &str, o: &Outcome)
 /// The recommended thresholds as a file that `--config` takes, or that can be pasted into one.
 fn write_policy(path: &Path, model: &Model, s: &Simulation, seen: &[Seen]) -> Result<()> {
     let ours = |there: Option<&[u8]>| there.is_some_and(|t| t.starts_with(WRITTEN.as_bytes()));
-    output::replace(path, &policy_file(model, s, seen)?, ours, "was not written by this command")?;
+    output::replace(path, &policy_file(model, s, seen), ours, "was not written by this command")?;
     output::note(format_args!("thresholds written to {}", path.display()));
     Ok(())
 }
 
 /// What [`write_policy`] writes. Whoever opens it later has not seen what was told meanwhile.
-fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> Result<String> {
+fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> String {
     let all = &s.recommended.outcomes.all;
     let mut text = format!(
         "{WRITTEN} for model {}, from {} tickets:\n# {} decided without a person, {} of those \
@@ -208,6 +219,9 @@ fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> Result<String> {
         percent(all.automation),
         percent(all.precision_lower)
     );
+    if s.one_threshold {
+        text.push_str("# One threshold for all categories together.\n");
+    }
     if s.copies > 0 {
         text.push_str(&format!("# {}.\n", copies(s.copies)));
     }
@@ -215,8 +229,11 @@ fn policy_file(model: &Model, s: &Simulation, seen: &[Seen]) -> Result<String> {
         text.push_str(&format!("# Careful: {}.\n", one_line(&seen.says)));
     }
     text.push_str("[policy.thresholds]\n");
-    text.push_str(&toml::to_string(&s.recommended.thresholds)?);
-    Ok(text)
+    for (label, threshold) in &s.recommended.thresholds {
+        // As `Debug` has it, a number is read back to the last digit.
+        text.push_str(&format!("{} = {threshold:?}\n", toml_string(label)));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -264,8 +281,10 @@ mod tests {
     fn a_written_policy_says_what_it_may_rest_on() {
         let model = bundle().model().unwrap();
         let head = model.head(Target::Category).unwrap();
-        let none: [(String, String); 0] = [];
-        let policy = Config::from_layers(None, none, &[]).unwrap().policy;
+        let policy = |file: Option<&str>| {
+            let none: [(String, String); 0] = [];
+            Config::from_layers(file, none, &[]).unwrap().policy
+        };
         let prediction = Prediction {
             truth: Some(0),
             answer: 0,
@@ -274,17 +293,28 @@ mod tests {
             language: Language::En,
             copy: false,
         };
-        let wanted = Wanted { precision: 0.9, min_tickets: 1, per_day: 1.0 };
-        let simulation = simulate::simulate(head, &policy, &[prediction], wanted);
-        let text = policy_file(&model, &simulation, &seen(false)).unwrap();
+        let wanted = Wanted { precision: 0.9, min_tickets: 1, per_day: 1.0, one_threshold: false };
+        let mut simulation = simulate::simulate(head, &policy(None), &[prediction], wanted);
+        let text = policy_file(&model, &simulation, &seen(false));
         assert!(text.starts_with(WRITTEN), "{text}");
         assert!(text.contains("# Careful: the model was trained on them.\n[policy.thresholds]"));
         assert!(toml::from_str::<toml::Table>(&text).is_ok(), "{text}");
-        assert!(!policy_file(&model, &simulation, &[]).unwrap().contains("Careful"));
+        assert!(!policy_file(&model, &simulation, &[]).contains("Careful"));
         let mut printed = Vec::new();
         let outcome = &simulation.in_force.outcomes.all;
         line(&mut printed, "a\u{1b}[31m\nb", 9, "", outcome).unwrap();
         let printed = String::from_utf8(printed).unwrap();
         assert_eq!((printed.lines().count(), printed.contains('\u{1b}')), (1, false), "{printed}");
+
+        // Whoever reads the file sees what a label is, and the program reads the same label.
+        let hostile = "권한/a\u{202e}b\u{7}\u{200b}\u{2028}\n\"c\\'\u{e0041}";
+        let thresholds = &mut simulation.recommended.thresholds;
+        *thresholds = [(hostile, 1.01), ("plain", 0.1 + 0.2), ("b", 1e-7)]
+            .map(|(label, threshold)| (label.to_owned(), threshold))
+            .into();
+        let text = policy_file(&model, &simulation, &[]);
+        let shown = r#""권한/a\u202eb\u0007\u200b\u2028\u000a\"c\\'\U000e0041" = 1.01"#;
+        assert!(text.lines().any(|line| line == shown), "{text}");
+        assert_eq!(policy(Some(&text)).thresholds, simulation.recommended.thresholds);
     }
 }

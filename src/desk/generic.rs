@@ -53,10 +53,11 @@ impl<'a> Fields<'a> {
         if let Some(field) = self.duplicate {
             return Err(Malformed::DuplicateField(field));
         }
-        for field in Field::ALL {
-            if field.is_required() && self.values[field as usize].is_none() {
-                return Err(Malformed::MissingField(field));
-            }
+        let is_missing =
+            |field: &Field| field.is_required() && self.values[*field as usize].is_none();
+        let missing: Vec<Field> = Field::ALL.into_iter().filter(is_missing).collect();
+        if !missing.is_empty() {
+            return Err(Malformed::MissingField(missing));
         }
         let id = self.id()?;
         self.created_at()?;

@@ -97,6 +97,18 @@ fn every_malformation_has_its_reason() {
 }
 
 #[test]
+fn the_largest_record_is_taken_and_one_byte_more_is_too_large() {
+    // Bytes count, not characters.
+    let text = edited("down", "안 됩니다");
+    let parsed =
+        |max_bytes| parse(&Input { value: Some(text.as_bytes()), headers: &[], max_bytes });
+    assert_eq!(parsed(text.len()).expect("a ticket").body, "안 됩니다");
+    let limit = text.len() - 1;
+    assert_eq!(parsed(limit), Err(Malformed::TooLarge { bytes: limit + 1, limit }));
+    assert_eq!(parsed(limit).expect_err("no ticket").reason(), "too_large");
+}
+
+#[test]
 fn numbers_without_a_fraction_are_integers() {
     let numbers = [("12", "12"), ("12.0", "12"), ("1e2", "100"), ("-0.0", "0")];
     for (written, read) in numbers {
@@ -104,6 +116,14 @@ fn numbers_without_a_fraction_are_integers() {
         let ticket = crate::desk::parse_text(&text).expect("a ticket");
         assert_eq!((&*ticket.id, ticket.impact.as_deref()), (read, Some("3")));
     }
+}
+
+#[test]
+fn all_missing_fields_are_named_at_once() {
+    let said = |text: &str| crate::desk::parse_text(text).expect_err("no ticket").to_string();
+    let all = "the fields ticket_id, subject, body, created_at, requester, source are missing";
+    assert_eq!(said("{}"), all);
+    assert_eq!(said(&edited("\"requester\":\"kim\",", "")), "the field requester is missing");
 }
 
 #[test]

@@ -344,6 +344,37 @@ mod tests {
     }
 
     #[test]
+    fn a_language_with_tickets_enough_is_calibrated_by_itself() {
+        // All claim e^4 : 1; English is right in 3 of 4 cases, Korean in 19 of 20.
+        let tickets = |n: usize, language: Language, wrong: usize| {
+            (0..n).map(move |i| Scored {
+                scores: vec![4.0, 0.0],
+                words: 1,
+                truth: usize::from(i.is_multiple_of(wrong)),
+                language,
+            })
+        };
+        let english: Vec<Scored> = tickets(400, Language::En, 4).collect();
+        let with = |korean: usize| {
+            let korean = tickets(korean, Language::Ko, 20);
+            by_language(&english.iter().cloned().chain(korean).collect::<Vec<_>>())
+        };
+        let claims = |calibration: Calibration, right: f64| {
+            let mut scores = vec![4.0, 0.0];
+            calibration.probabilities(&mut scores, 1);
+            assert!((scores[0] - right).abs() < 1e-3, "{} for {right}", scores[0]);
+        };
+        let both = with(OWN_CALIBRATION);
+        claims(both.of(Language::En), 0.75);
+        claims(both.of(Language::Ko), 0.95);
+        claims(both.overall, (300.0 + 285.0) / 700.0);
+        let few = with(OWN_CALIBRATION - 1);
+        assert_eq!(few.of(Language::Ko), few.overall);
+        claims(few.of(Language::Ko), (300.0 + 284.0) / 699.0);
+        assert!(with(0).languages.is_empty());
+    }
+
+    #[test]
     fn thresholds() {
         let answers: Vec<(f64, bool)> =
             vec![(0.9, true), (0.8, true), (0.7, false), (0.6, true), (0.6, true), (0.5, false)];

@@ -237,3 +237,131 @@ impl<'a> Scorer<'a> {
         self.biases.iter().zip(sums).map(|(b, sum)| b + f64::from(sum) * by).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::audit::tests::example;
+    use crate::train::fit::Sparse;
+    use crate::train::recipe::Features;
+    use crate::train::texts::Texts;
+    use crate::train::vocabulary;
+    use crate::triage::model::{Calibration, Head, Model, ModelId, Parts, Scratch, Target};
+    use crate::triage::text::lexicon::Lexicon;
+
+    const LABELS: [&str; 3] = ["Mail", "Printing", "VPN"];
+    /// Each with its label's place; labels have unlike shares.
+    const TICKETS: [(&str, usize); 11] = [
+        ("vpn tunnel drops", 2),
+        ("vpn gateway timeout again", 2),
+        ("remote vpn drops at home", 2),
+        ("the tunnel is slow", 2),
+        ("vpn error after update", 2),
+        ("printer jams paper", 1),
+        ("paper jam in the printer again", 1),
+        ("toner is low", 1),
+        ("printer error after update", 1),
+        ("mailbox is full", 0),
+        ("mail is slow at home", 0),
+    ];
+
+    /// Naive Bayes' score of a ticket in double precision, from the tickets of the label; or its
+    /// complement's, from those of all other labels.
+    fn bayes(
+        rows: &[Sparse],
+        features: usize,
+        alpha: f64,
+        complement: bool,
+        label: usize,
+        ticket: &[(u32, f64)],
+    ) -> f64 {
+        let mut sums = vec![alpha; features];
+        let mut counted = 0.0;
+        for (row, (_, truth)) in rows.iter().zip(TICKETS) {
+            if (truth == label) != complement {
+                row.iter().for_each(|(id, value)| sums[*id as usize] += value);
+                counted += 1.0;
+            }
+        }
+        let all: f64 = sums.iter().sum();
+        let said: f64 =
+            ticket.iter().map(|(id, value)| value * (sums[*id as usize] / all).ln()).sum();
+        if complement { -said } else { (counted / rows.len() as f64).ln() + said }
+    }
+
+    /// The score of a label for a ticket's features.
+    type Formula<'a> = &'a dyn Fn(usize, &[(u32, f64)]) -> f64;
+
+    #[test]
+    fn every_kind_scores_as_its_formula_says_in_training_and_in_service() {
+        let examples: Vec<_> = TICKETS.iter().map(|(body, _)| example(0, body, "")).collect();
+        let texts = Texts::read(&examples, || ());
+        let all: Vec<usize> = (0..examples.len()).collect();
+        let vocabulary = vocabulary::learn(&texts, &all, &Features::default());
+        let documents = Documents::new(&texts, &all, &vocabulary, 2.0);
+        let labels: Vec<Arc<str>> = LABELS.map(Arc::from).to_vec();
+        let of: Vec<Labelled> = TICKETS.iter().map(|(_, label)| *label).enumerate().collect();
+        let fitter = Fitter::new(&documents, labels.clone(), &of);
+        let squares = documents.squares(&fitter.active);
+        let rows: Vec<Sparse> =
+            all.iter().map(|i| documents.sparse(*i, &fitter.active, &squares)).collect();
+
+        let check = |method: Method, formula: Formula<'_>| {
+            let fit = fitter.fit(method, None).weights;
+            let scorer = Scorer::new(&documents, &fitter.active, &fit);
+            let entries = vocabulary.entries.iter().map(String::as_str);
+            let head = Head {
+                target: Target::Category,
+                labels: labels.clone(),
+                thresholds: vec![0.5; LABELS.len()],
+                calibration: Calibration::NONE.into(),
+                bias: fit.biases.clone(),
+            };
+            let model = Model::new(Parts {
+                id: ModelId::new("test"),
+                version: "test".to_owned(),
+                lexicon: Lexicon::new(entries).unwrap(),
+                subject_weight: 2.0,
+                heads: vec![head],
+                scales: vocabulary.scales.clone(),
+                weights: fit.weights.clone(),
+            })
+            .unwrap();
+            for (place, row) in rows.iter().enumerate() {
+                let served = model.scores(&mut Scratch::default(), &examples[place].text());
+                let both = scorer.scores(place).into_iter().zip(served).enumerate();
+                for (label, (trained, served)) in both {
+                    let expected = formula(label, row);
+                    let near =
+                        |score: f64| (score - expected).abs() < 1e-4 * expected.abs().max(1.0);
+                    assert!(
+                        near(trained) && near(served),
+                        "{method}, ticket {place}, {}: {trained}, {served}, not {expected}",
+                        LABELS[label]
+                    );
+                }
+            }
+        };
+        let bayes = |complement: bool, label: usize, ticket: &[(u32, f64)]| {
+            bayes(&rows, documents.features, 0.3, complement, label, ticket)
+        };
+        check(Method::NaiveBayes { alpha: 0.3 }, &|label, ticket| bayes(false, label, ticket));
+        check(Method::Complement { alpha: 0.3 }, &|label, ticket| bayes(true, label, ticket));
+        let (lambda, power) = (0.3, 0.5);
+        let fit = fitter.fit(Method::Sharpened { lambda, power }, None).weights;
+        let sharpened = |label: usize, ticket: &[(u32, f64)]| -> f64 {
+            let weight = |id: u32| f64::from(fit.weights[id as usize * LABELS.len() + label]);
+            fit.biases[label] + ticket.iter().map(|(id, value)| value * weight(*id)).sum::<f64>()
+        };
+        check(Method::Sharpened { lambda, power }, &sharpened);
+        for complement in [false, true] {
+            let (of_sharpened, of_bayes) = (2.1, 0.6);
+            let method =
+                Method::Mixed { lambda, power, alpha: 0.3, complement, of_sharpened, of_bayes };
+            check(method, &|label, ticket| {
+                of_sharpened * sharpened(label, ticket)
+                    + of_bayes * bayes(complement, label, ticket)
+            });
+        }
+    }
+}

@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod render;
 pub mod report;
 mod requests;
+mod run;
 mod scope;
 mod select;
 mod sharpen;
@@ -34,23 +35,19 @@ pub mod wilson;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bundle::{Bundle, BundleError, HeldOut};
+use crate::bundle::{Bundle, BundleError};
 use crate::triage::model::Target;
-use assemble::{assemble, metrics, probes, split_facts};
-use audit::noise::{Prediction, Suspect, noise_suspects};
-use audit::{Audit, audit};
-use data::{Data, Example, Rejection};
-use documents::Documents;
-use evaluate::{Evaluation, HeadEvaluation, HeadPredictions, predict};
-use head::{Choice, Corpus, Trained};
-use recipe::{Features, Purpose, Recipe, RecipeError};
-use report::{LabelWords, LearningPoint, Mistake, mistakes};
-use texts::Texts;
-use vocabulary::Vocabulary;
+use assemble::assemble;
+use audit::Audit;
+use audit::noise::Suspect;
+use data::Rejection;
+use evaluate::{Evaluation, HeadEvaluation};
+use recipe::{Recipe, RecipeError};
+use report::{LabelWords, LearningPoint, Mistake};
+use run::{Chosen, Findings, Fitted, LeftOut, Tested, Tickets};
 
 pub use progress::{Progress, Step};
 
@@ -160,190 +157,31 @@ pub fn train(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Bundle, TrainReport), TrainError> {
     recipe.check()?;
-    let data = data::read(files, recipe, progress)?;
-    progress(Progress { step: Step::Audit, done: 0, total: Some(2) });
-    let duplicates = audit::duplicates::find(&data.examples);
-    progress(Progress { step: Step::Audit, done: 1, total: Some(2) });
-    let split::Split { parts, mut summary } =
-        split::split(&data.examples, &duplicates.groups, &recipe.split)?;
-    let groups = duplicates.groups.clone();
-    let audit = audit(&data, duplicates, recipe.fit.min_tickets);
-    progress(Progress { step: Step::Audit, done: 2, total: Some(2) });
-    split::check(&data.examples, &parts, &summary)?;
+    let tickets = Tickets::read(files, recipe, progress)?;
+    let texts = run::read_texts(&tickets.data.examples, progress);
+    let features = tickets.features(recipe);
+    let (vocabulary, corpus) = run::learn_vocabulary(&tickets, &texts, &features, progress);
 
-    let mut step = |step, done: usize, total: usize| {
-        progress(Progress { step, done: done as u64, total: Some(total as u64) });
-    };
-    step(Step::Count, 0, data.examples.len());
-    let mut done = 0;
-    let texts = Texts::read(&data.examples, || {
-        done += 1;
-        if done % 1000 == 0 {
-            step(Step::Count, done, data.examples.len());
-        }
-    });
-    let mut development = [parts.fit.clone(), parts.calibrate.clone()].concat();
-    development.sort_unstable();
-    step(Step::Vocabulary, 0, 1);
-    let labels = audit.labels.iter().filter(|size| size.tickets >= recipe.fit.min_tickets).count();
-    let features = Features {
-        size: vocabulary::size_for(labels, recipe.features.size),
-        ..recipe.features.clone()
-    };
-    let (vocabulary, corpus) = corpus(&data, &texts, &development, &features);
-    step(Step::Vocabulary, 1, 1);
+    let chosen = run::choose_heads(&tickets, &corpus, recipe, progress)?;
+    let warnings = run::all_warnings(&tickets, &chosen, &vocabulary, &features, recipe);
+    let findings = Findings::new(&tickets, &chosen, &texts, warnings);
+    let Chosen { choices, left_out } = chosen;
 
-    let rounds = turns::rounds(&development, &parts, &data.examples, &groups, recipe.split.seed);
-    let in_turns = rounds.len() > 1;
-    if in_turns {
-        turns::tell(&mut summary, &data.examples, &development);
-    }
-    // Requests are all that a model of requests tells.
-    let is_told =
-        |target: &Target| recipe.purpose == Purpose::Triage || *target == Target::Category;
-    let is_learnt = |target: &Target| corpus.labels(*target, recipe.fit.min_tickets).len() > 1;
-    let targets = || Target::ALL.into_iter().filter(is_told);
-    let steps = select::steps(&recipe.fit, rounds.len());
-    let (mut done, total) = (0, steps * targets().filter(is_learnt).count());
-    step(Step::Fit, done, total);
-    let mut choices = Vec::new();
-    let mut omitted = Vec::new();
-    let mut too_small = BTreeMap::new();
-    for target in targets() {
-        let small = corpus.small_labels(target, recipe.fit.min_tickets);
-        if !small.is_empty() {
-            too_small.insert(target, small);
-        }
-        let each = || {
-            done += 1;
-            step(Step::Fit, done, total);
-        };
-        match head::choose(target, &corpus, &groups, &rounds, recipe, each)? {
-            Ok(choice) => choices.push(choice),
-            Err(why) => omitted.push((target, why)),
-        }
-    }
-    let mut warnings = warnings::of_heads(&choices);
-    warnings.extend(data.remarks());
-    warnings.extend(warnings::cut(&vocabulary, &features, &recipe.features, labels));
-    warnings.extend(warnings::unread(recipe, &vocabulary));
-    warnings.extend(warnings::dates(&data, recipe.split.by, &summary));
-    let category = choices.iter().find(|choice| choice.target == Target::Category);
-    let min = recipe.fit.min_tickets;
-    let left = too_small.get(&Target::Category);
-    warnings.extend(category.and_then(|category| {
-        warnings::too_few_left(&audit, &category.labels, left, min, summary.by)
-    }));
-    let learning = category.map(|c| c.learning.clone()).unwrap_or_default();
-    // What tells nothing of a label cannot tell that it is wrong.
-    let no_signal = category.is_some_and(|c| c.no_signal.is_some());
-    let telling = category.filter(|_| !no_signal);
-    let suspects = telling.map(|c| suspects(c, &data.examples)).unwrap_or_default();
-    let held_out = category.map(|c| HeadPredictions::held_out(c, &data.examples, &texts).whole());
-    let counts = Counts {
-        fitted_on: development.len() as u64,
-        calibrated_on: category.map_or(0, |c| c.held_out.len() as u64),
-        tested_on: parts.test.len() as u64,
+    let fitted = Fitted { heads: run::fit_heads(choices, &corpus, progress), vocabulary };
+    // A million tickets take much memory: what is large goes as soon as it is not needed.
+    drop(corpus);
+    let bundle_of = |Fitted { heads, vocabulary }: &Fitted| {
+        let LeftOut { omitted, too_small } = &left_out;
+        assemble(&tickets.data, findings.counts, heads, omitted, too_small, vocabulary, recipe)
     };
-    let total = choices.len();
-    step(Step::Final, 0, total);
-    let mut heads: Vec<Trained> = Vec::new();
-    for choice in choices {
-        heads.push(choice.fit(&corpus));
-        step(Step::Final, heads.len(), total);
-    }
-    let mut bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
-    let model = bundle.model_without_probes()?;
-    let test: Vec<Example> = parts.test.iter().map(|i| data.examples[*i].clone()).collect();
-    // What else the matcher of requests is asked about, it knows as `other`.
-    let held_back = match recipe.purpose {
-        Purpose::Triage => recipe.threshold.out_of_scope,
-        Purpose::Requests => 0.0,
+    let model = bundle_of(&fitted).model_without_probes()?;
+    let tested = Tested::new(model, &tickets, recipe, progress)?;
+    let bundle = if recipe.split.refit {
+        bundle_of(&run::refit(fitted, &tickets, texts, &features, progress))
+    } else {
+        bundle_of(&fitted)
     };
-    let scope = scope::bounds(&model, &test, held_back);
-    let model = model.with_scope(scope.clone()).map_err(BundleError::Parts)?;
-    step(Step::Evaluate, 0, test.len());
-    let mut asked = 0;
-    // A group is never in two parts, so those of the test are what they would be by themselves.
-    let test_groups: Vec<u32> = parts.test.iter().map(|i| groups[*i]).collect();
-    let predictions = predict(&model, &test, &test_groups, || {
-        asked += 1;
-        if asked % 100 == 0 || asked == test.len() {
-            step(Step::Evaluate, asked, test.len());
-        }
-    });
-    let evaluation = predictions.evaluation(model.id.as_str(), &model.version);
-    let category = predictions.head(Target::Category);
-    if recipe.split.refit {
-        drop((corpus, model));
-        // The vocabulary, and then each head.
-        let total = heads.len() + 1;
-        step(Step::Refit, 0, total);
-        let all: Vec<usize> = (0..data.examples.len()).collect();
-        let (again, corpus) = self::corpus(&data, &texts, &all, &features);
-        drop(texts);
-        let from = again.places_in(&vocabulary);
-        let vocabulary = again;
-        let refitted = heads.into_iter().enumerate().map(|(i, head)| {
-            step(Step::Refit, i + 1, total);
-            head.again(&corpus, &from)
-        });
-        let heads: Vec<Trained> = refitted.collect();
-        bundle = assemble(&data, counts, &heads, &omitted, &too_small, &vocabulary, recipe);
-    }
-    bundle.manifest.scope = scope;
-    bundle.manifest.metrics = metrics(&evaluation);
-    bundle.manifest.training.split = Some(split_facts(&summary));
-    let ids = |part: &[usize]| part.iter().map(|i| data.examples[*i].id.clone()).collect();
-    let calibrate = if in_turns { Vec::new() } else { ids(&parts.calibrate) };
-    bundle.held_out = HeldOut { calibrate, test: ids(&parts.test) };
-    step(Step::Report, 0, 2);
-    let model = bundle.model_without_probes()?;
-    bundle.probes = probes(&model, &test);
-    step(Step::Report, 1, 2);
-    let report = TrainReport {
-        rows: data.rows,
-        rejected: data.rejected.clone(),
-        audit,
-        split: summary,
-        counts,
-        features: model.lexicon().len() - 1,
-        too_small,
-        omitted,
-        warnings,
-        evaluation,
-        held_out,
-        no_signal,
-        learning,
-        top_words: report::top_words(&model, &data.examples),
-        mistakes: category.map(|c| mistakes(c, &test)).unwrap_or_default(),
-        suspects,
-    };
-    bundle.card = card::write(&bundle.manifest, &report);
-    step(Step::Report, 2, 2);
-    Ok((bundle, report))
-}
-
-/// Vocabulary and features of some of the examples.
-fn corpus<'a>(
-    data: &'a Data,
-    texts: &Texts,
-    of: &'a [usize],
-    features: &Features,
-) -> (Vocabulary, Corpus<'a>) {
-    let vocabulary = vocabulary::learn(texts, of, features);
-    let documents = Documents::new(texts, of, &vocabulary, features.subject_weight);
-    (vocabulary, Corpus { examples: &data.examples, of: of.into(), documents })
-}
-
-fn suspects(category: &Choice, examples: &[Example]) -> Vec<Suspect> {
-    let prediction = |t: &head::HeldOut| Prediction {
-        index: t.example,
-        probability_of_given_label: t.probabilities[t.truth],
-        best_label: Arc::clone(&category.labels[t.best]),
-        best_probability: t.probabilities[t.best],
-    };
-    noise_suspects(examples, &category.held_out.iter().map(prediction).collect::<Vec<_>>())
+    run::finish(bundle, tickets, left_out, findings, tested, progress)
 }
 
 #[cfg(test)]

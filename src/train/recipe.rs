@@ -1,5 +1,6 @@
 //! A recipe: how a table of labelled tickets becomes a model.
 
+mod columns;
 mod fields;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::dates;
 use crate::triage::model::Target;
 
+pub use columns::Columns;
 pub use fields::Field;
 
 /// All settings of a training run. Every one has a default; a key that is not known is refused.
@@ -49,27 +51,6 @@ impl Purpose {
     fn is_triage(&self) -> bool {
         *self == Self::Triage
     }
-}
-
-/// Names of columns (CSV, Parquet) or keys (JSON lines).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Columns {
-    pub id: Option<String>,
-    pub subject: Option<String>,
-    pub body: Option<String>,
-    /// Several are joined with `/`: levels of one taxonomy.
-    pub category: Vec<String>,
-    /// What tickets that are no known request are about: it sets them apart as `other/...`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub other: Option<String>,
-    pub priority: Option<String>,
-    pub impact: Option<String>,
-    pub urgency: Option<String>,
-    pub created_at: Option<String>,
-    /// How the dates there are written, as a format of strptime; others are read as well.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_at_format: Option<String>,
 }
 
 /// What is done to categories as they are read.
@@ -174,48 +155,6 @@ impl Default for Recipe {
     }
 }
 
-impl Default for Columns {
-    fn default() -> Self {
-        let named = |name: &str| Some(name.to_owned());
-        Self {
-            id: named("id"),
-            subject: named("subject"),
-            body: named("body"),
-            category: vec!["category".to_owned()],
-            other: None,
-            priority: named("priority"),
-            impact: named("impact"),
-            urgency: named("urgency"),
-            created_at: named("created_at"),
-            created_at_format: None,
-        }
-    }
-}
-
-impl Columns {
-    /// Every column that is named, each once.
-    pub(super) fn names(&self) -> Vec<&str> {
-        let Self {
-            id,
-            subject,
-            body,
-            category,
-            other,
-            priority,
-            impact,
-            urgency,
-            created_at,
-            created_at_format: _,
-        } = self;
-        let single = [id, subject, body, other, priority, impact, urgency, created_at];
-        let mut names: Vec<&str> =
-            single.into_iter().flatten().chain(category).map(|c| &**c).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-}
-
 impl Default for Features {
     fn default() -> Self {
         Self { size: 300_000, min_tickets: 2, gram_weight: 2.5, subject_weight: 2.0 }
@@ -272,7 +211,8 @@ impl Recipe {
     /// # Errors
     /// When it says something that cannot be done.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self = toml::from_str(text)?;
+        let mut recipe: Self = toml::from_str(text)?;
+        recipe.columns.switch_off();
         recipe.check()?;
         Ok(recipe)
     }

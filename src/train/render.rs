@@ -11,7 +11,9 @@ use crate::page::is_hostile;
 
 /// Labels whose lines are shown at most; the weakest are named first.
 const LABELS: usize = 40;
-/// Confusions listed.
+/// Labels of a confusion matrix at most: more of them do not fit into a line.
+const MATRIX: usize = 12;
+/// Confusions listed where there are more labels.
 const CONFUSIONS: usize = 10;
 /// Names in a list.
 const LISTED: usize = 40;
@@ -166,7 +168,11 @@ fn one_head(out: &mut String, h: &HeadEvaluation, held_out: Option<&HeadEvaluati
         );
     }
     labels(out, h);
-    confusions(out, h);
+    if h.labels.len() <= MATRIX && !h.confusion.is_empty() {
+        matrix(out, h);
+    } else {
+        confusions(out, h);
+    }
 }
 
 fn labels(out: &mut String, h: &HeadEvaluation) {
@@ -190,6 +196,29 @@ fn labels(out: &mut String, h: &HeadEvaluation) {
     }
     if shown.len() > LABELS {
         let _ = writeln!(out, "  and {} labels with a higher F1", shown.len() - LABELS);
+    }
+}
+
+/// All answers by their true labels; the rows' names are the legend of the columns.
+fn matrix(out: &mut String, h: &HeadEvaluation) {
+    let name = |i: usize| format!("{:>2} {}", i + 1, one_line(&h.labels[i].label));
+    let names: Vec<String> = (0..h.labels.len()).map(name).collect();
+    let name_width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).min(40);
+    let most = h.confusion.iter().map(|(_, _, tickets)| *tickets).max().unwrap_or(0);
+    let width = most.to_string().len().max(2);
+    let mut cells = vec![vec![".".to_owned(); names.len()]; names.len()];
+    for (truth, answer, tickets) in &h.confusion {
+        cells[*truth][*answer] = tickets.to_string();
+    }
+    let row = |name: &str, cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>width$}")).collect();
+        format!("  {name:<name_width$}  {}\n", cells.join(" "))
+    };
+    out.push_str("  confusion matrix: a row is the truth, a column the answer, by its number\n");
+    let numbers: Vec<String> = (1..=names.len()).map(|i| i.to_string()).collect();
+    out.push_str(&row("", &numbers));
+    for (name, cells) in names.iter().zip(&cells) {
+        out.push_str(&row(name, cells));
     }
 }
 
@@ -217,4 +246,63 @@ pub(crate) fn one_line(text: &str) -> String {
 /// A share with one decimal.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::train::evaluate::{HeadPredictions, Predicted};
+    use crate::triage::model::Target;
+    use crate::triage::text::language::Language;
+
+    /// Tickets as truth and answer, of labels that are named by letters.
+    fn head(labels: usize, tickets: &[(usize, usize)]) -> HeadEvaluation {
+        let predicted = |(truth, answer): &(usize, usize)| {
+            let mut probabilities = vec![0.0; labels];
+            probabilities[*answer] = 1.0;
+            Predicted::example(*truth, &probabilities, Language::En)
+        };
+        let names = ('A'..).take(labels).map(|letter| Arc::from(letter.to_string()));
+        let predictions = HeadPredictions {
+            target: Target::Category,
+            labels: names.collect(),
+            thresholds: vec![0.7; labels],
+            tickets: tickets.iter().map(predicted).collect(),
+            unknown: vec![],
+        };
+        predictions.whole()
+    }
+
+    fn text(head: &HeadEvaluation) -> String {
+        let mut out = String::new();
+        one_head(&mut out, head, None);
+        out
+    }
+
+    #[test]
+    fn of_few_labels_all_answers_are_told_by_their_true_label() {
+        let tickets = [vec![(0, 0); 120], vec![(0, 2); 3], vec![(1, 1); 9], vec![(2, 0); 1]];
+        let text = text(&head(3, &tickets.concat()));
+        let expected = "  confusion matrix: a row is the truth, a column the answer, by its number
+          1   2   3
+   1 A  120   .   3
+   2 B    .   9   .
+   3 C    1   .   .
+";
+        assert!(text.ends_with(expected), "{text}");
+        assert!(!text.contains("taken for"), "{text}");
+    }
+
+    #[test]
+    fn of_many_labels_the_most_frequent_mistakes_are_told() {
+        let tickets = [(0, 0), (0, 12), (0, 12), (3, 1)];
+        let many = text(&head(MATRIX + 1, &tickets));
+        let listed =
+            "  most frequent mistakes\n        2  A taken for M\n        1  D taken for B\n";
+        assert!(many.ends_with(listed) && !many.contains("matrix"), "{many}");
+        let few = text(&head(MATRIX, &tickets[..1]));
+        assert!(few.contains("matrix") && few.contains("\n  12 L"), "{few}");
+    }
 }

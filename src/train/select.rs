@@ -1,5 +1,7 @@
 //! Which kind of model a head becomes: every kind that the recipe wants is tried on held-out
-//! tickets, and the best one says what it thinks of all of them.
+//! tickets, in turns where tickets are few, and the best one says what it thinks of all of them.
+
+mod trial;
 
 use linfa_bayes::NaiveBayes;
 use ndarray::Array2;
@@ -13,6 +15,7 @@ use super::method::{Fit, Fitter, Method, Scorer};
 use super::recipe::{self, Kind, Recipe};
 use super::report::LearningPoint;
 use crate::triage::model::Target;
+use trial::{Few, Trial};
 
 /// Tickets on which scores are compared with linfa's.
 const COMPARED: usize = 50;
@@ -24,6 +27,9 @@ const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
 const TRIED_ON: std::ops::RangeInclusive<usize> = 4_000..=20_000;
 const TRIED_ON_BY_LABELS: usize = 200_000;
 const ASKED: usize = 4_000;
+/// Kinds are tried in as many turns as together have so many tickets, and in one at least: what one
+/// turn says of few tickets is chance.
+const TRIED_IN_TURNS: usize = 20_000;
 /// A search on many tickets begins on this share of them, again and again.
 const STEP: usize = 2;
 const STEPS: usize = 3;
@@ -65,9 +71,9 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The method of least calibrated Brier score on the first round's held-out tickets, of
-    /// equals the first. Each round is a list of places that are held out while the rest is
-    /// fitted on. `done` is called after each of [`steps`].
+    /// The method of least calibrated Brier score on held-out tickets, of equals the first. Each
+    /// round is a list of places that are held out while the rest is fitted on; methods are tried
+    /// in the first ones. `done` is called after each of [`steps`].
     ///
     /// # Errors
     /// When scores differ from linfa's.
@@ -79,11 +85,8 @@ impl Question<'_> {
         let Some((first, others)) = rounds.split_first() else {
             return Err(TrainError::TooFewTickets { what: "calibrate" });
         };
+        let method = self.try_all(self.tried_in(rounds), &mut done)?;
         let (fit_on, held_out) = self.parts(first);
-        let tried_on =
-            (TRIED_ON_BY_LABELS / self.labels.len()).clamp(*TRIED_ON.start(), *TRIED_ON.end());
-        let method =
-            self.try_all(&sample(&fit_on, tried_on), &sample(&held_out, ASKED), &mut done)?;
         let mut learning = Vec::new();
         let mut fit: Option<Fit> = None;
         let mut answers = Vec::new();
@@ -138,63 +141,33 @@ impl Question<'_> {
         of.iter().map(scored).collect()
     }
 
-    fn try_all(
-        &self,
-        fit_on: &[Labelled],
-        held_out: &[Labelled],
-        done: &mut dyn FnMut(),
-    ) -> Result<Method, TrainError> {
-        let both = fit_on.iter().chain(held_out).map(|(place, _)| *place);
-        let few = self.corpus.some(both);
-        let fit_on: Vec<Labelled> = fit_on.iter().map(|t| t.1).enumerate().collect();
-        let held_out: Vec<Labelled> =
-            held_out.iter().enumerate().map(|(i, t)| (fit_on.len() + i, t.1)).collect();
-        Question { corpus: &few, ..*self }.try_here(&fit_on, &held_out, done)
+    /// The rounds that methods are tried in.
+    fn tried_in<'r>(&self, rounds: &'r [Vec<usize>]) -> &'r [Vec<usize>] {
+        let turns = TRIED_IN_TURNS / self.corpus.of.len().max(1);
+        &rounds[..turns.clamp(1, rounds.len())]
     }
 
-    fn try_here(
-        &self,
-        fit_on: &[Labelled],
-        held_out: &[Labelled],
-        done: &mut dyn FnMut(),
-    ) -> Result<Method, TrainError> {
-        let fitter = self.fitter(fit_on);
+    fn try_all(&self, rounds: &[Vec<usize>], done: &mut dyn FnMut()) -> Result<Method, TrainError> {
+        let few: Vec<Few> = rounds.iter().map(|round| self.few(round)).collect();
+        let trials: Vec<Trial> = few.iter().map(|few| Trial::new(self, few)).collect();
         let settings = &self.recipe.fit;
-        compare_with_linfa(&fitter, &self.corpus.documents, held_out, settings.alpha[0])?;
-        let mut tried = |method, fit: &Fit| {
-            let scores = self.scores(&fitter, fit, held_out).into_iter().map(|s| s.1);
-            let candidate = Candidate::new(method, scores);
-            done();
-            candidate
-        };
+        if let Some(Trial { question, fitter, held_out }) = trials.first() {
+            compare_with_linfa(fitter, &question.corpus.documents, held_out, settings.alpha[0])?;
+        }
         let mut candidates = Vec::new();
         for alpha in &settings.alpha {
             let methods = [
                 (Kind::NaiveBayes, Method::NaiveBayes { alpha: *alpha }),
                 (Kind::Complement, Method::Complement { alpha: *alpha }),
             ];
-            let methods = methods.into_iter().filter(|(kind, _)| wanted(settings, *kind));
-            candidates.extend(methods.map(|(_, m)| tried(m, &fitter.fit(m, None))));
+            for (_, method) in methods.into_iter().filter(|(kind, _)| wanted(settings, *kind)) {
+                candidates.push(trial::tried(&trials, method).0);
+                done();
+            }
         }
-        let bayes = best(&candidates);
         if wanted(settings, Kind::Sharpened) {
-            let mut sharpened = Vec::new();
-            let (first, others) = settings.lambda.split_at(1);
-            let mut start = None;
-            for power in POWERS {
-                let method = Method::Sharpened { lambda: first[0], power };
-                let fit = fitter.fit(method, None);
-                sharpened.push(tried(method, &fit));
-                // Fits are large: only the best one's parameters are needed again.
-                if best(&sharpened) == Some(sharpened.len() - 1) {
-                    start = Some((power, fit.into_start()));
-                }
-            }
-            if let Some((power, fit)) = start {
-                fitter.sharpened(others, power, Some(&fit), |lambda, fit| {
-                    sharpened.push(tried(Method::Sharpened { lambda, power }, fit));
-                });
-            }
+            let bayes = best(&candidates);
+            let sharpened = trial::sharpened(&trials, &settings.lambda, done);
             let pair = best(&sharpened).zip(bayes);
             let mixed = pair.map(|(s, b)| mixtures(&sharpened[s], &candidates[b]));
             candidates.extend(sharpened);
@@ -216,8 +189,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(method: Method, tickets: impl Iterator<Item = Scored>) -> Self {
-        let tickets: Vec<Scored> = tickets.collect();
+    fn new(method: Method, tickets: Vec<Scored>) -> Self {
         let calibration = temperature(&tickets, 0.0);
         let (loss, scale) = (brier(&tickets, calibration), calibration.scale(1));
         Self { method, tickets, loss, scale }
@@ -246,7 +218,7 @@ fn mixtures(sharp: &Candidate, bayes: &Candidate) -> Vec<Candidate> {
         });
         let method =
             Method::Mixed { lambda, power, alpha, complement, of_sharpened: a, of_bayes: b };
-        Candidate::new(method, tickets)
+        Candidate::new(method, tickets.collect())
     };
     SHARES.iter().map(mixed).collect()
 }

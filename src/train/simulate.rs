@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::audit::duplicates;
+use super::calibrate::NEVER;
 use super::copies::Copies;
 use super::data::Example;
 use super::evaluate;
-use super::thresholds::{Answer, thresholds_by_class};
+use super::thresholds::{Answer, Asked, ladder, thresholds_by_class};
 use super::wilson::{ONE_SIDED_95, interval_of_share};
 use crate::triage::model::{Head, Model, Scratch, Target};
 use crate::triage::policy::Policy;
@@ -51,6 +52,8 @@ pub struct Wanted {
     pub min_tickets: u64,
     /// Tickets that arrive in a day.
     pub per_day: f64,
+    /// One threshold for all categories is recommended, instead of one for each.
+    pub one_threshold: bool,
 }
 
 /// What came of all thresholds that were tried.
@@ -67,11 +70,14 @@ pub struct Simulation {
     pub unknown_truth: u64,
     pub precision: f64,
     pub per_day: f64,
+    /// Whether one threshold for all categories is recommended.
+    pub one_threshold: bool,
     /// One threshold for all categories, from low to high.
     pub sweep: Vec<Swept>,
     /// The thresholds as the policy and the model have them.
     pub in_force: Tried,
-    /// Those that keep the precision, by [`thresholds_by_class`].
+    /// Those that keep the precision: each category's by [`thresholds_by_class`], or the lowest one
+    /// that all categories show together.
     pub recommended: Tried,
 }
 
@@ -171,20 +177,33 @@ pub fn simulate(
     let answers: Vec<Answer> = telling
         .map(|p| Answer { label: p.answer, confidence: p.confidence, right: p.is_right() })
         .collect();
-    let recommended =
-        thresholds_by_class(&answers, labels.len(), wanted.precision, wanted.min_tickets);
+    let Wanted { precision, min_tickets, per_day, one_threshold } = wanted;
+    let recommended = if one_threshold {
+        vec![threshold_for_all(&answers, precision, min_tickets); labels.len()]
+    } else {
+        thresholds_by_class(&answers, labels.len(), precision, min_tickets)
+    };
     let number = |is: fn(&Prediction) -> bool| predictions.iter().filter(|p| is(p)).count() as u64;
     Simulation {
         tickets: predictions.len() as u64,
         copies: number(|p| p.copy),
         held_back: number(|p| p.held_back),
         unknown_truth: number(|p| p.truth.is_none()),
-        precision: wanted.precision,
-        per_day: wanted.per_day,
+        precision,
+        per_day,
+        one_threshold,
         sweep: SWEEP.into_iter().map(swept).collect(),
         in_force: tried(policy.thresholds(head)),
         recommended: tried(recommended),
     }
+}
+
+/// The lowest confidence at or above which all answers together show the `target`; [`NEVER`] where
+/// none does.
+fn threshold_for_all(answers: &[Answer], target: f64, min_tickets: u64) -> f64 {
+    let pairs: Vec<(f64, bool)> = answers.iter().map(|a| (a.confidence, a.right)).collect();
+    let shown = Asked { target, min_tickets }.lowest_shown(&ladder(&pairs));
+    shown.map_or(NEVER, |step| step.confidence)
 }
 
 fn outcomes(

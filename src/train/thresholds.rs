@@ -39,7 +39,7 @@ pub(super) struct Step {
 ///    pool's, up to its own most confident answers, until its share of right answers, shrunk
 ///    towards the pool's, reaches the target: the mean of a beta posterior whose prior has the
 ///    pool's precision as its mean and counts as 10 tickets (partial pooling; Gelman et al., "Bayesian
-///    Data Analysis", chapter 5).
+///    Data Analysis", chapter 5). A class without an answer that high abstains.
 ///
 /// A bound that holds for one confidence holds a little less for the lowest of many; the tests
 /// measure by how much. Answers with a label of `labels` or more are not looked at.
@@ -118,8 +118,8 @@ impl Asked {
         let above = steps.partition_point(|s| s.confidence >= pooled.confidence);
         match steps[..above].iter().rposition(carries) {
             Some(lowest) if lowest + 1 < above => steps[lowest].confidence,
-            None if above > 0 => NEVER,
-            _ => pooled.confidence,
+            Some(_) => pooled.confidence,
+            None => NEVER,
         }
     }
 }

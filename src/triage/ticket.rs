@@ -110,8 +110,9 @@ pub enum Malformed {
     NotJson(String),
     #[error("the value is JSON but not an object")]
     NotAnObject,
-    #[error("the field {} is missing", .0.as_str())]
-    MissingField(Field),
+    /// All that are, in the order of [`Field::ALL`].
+    #[error("{}", missing(.0))]
+    MissingField(Vec<Field>),
     /// What is no ticket, such as feedback, has members of its own.
     #[error("none of the members is there that are understood: {0}")]
     MissingMember(&'static str),
@@ -126,6 +127,13 @@ pub enum Malformed {
     /// Found only at the commit: the log does not take the outputs of this record.
     #[error("the log refused the outputs of this record")]
     Refused,
+}
+
+/// That these fields are missing, as a sentence.
+fn missing(fields: &[Field]) -> String {
+    let names: Vec<&str> = fields.iter().copied().map(Field::as_str).collect();
+    let (noun, verb) = if names.len() == 1 { ("field", "is") } else { ("fields", "are") };
+    format!("the {noun} {} {verb} missing", names.join(", "))
 }
 
 impl Malformed {
@@ -156,5 +164,21 @@ impl Malformed {
             Self::BadEnvelope(_) => "bad_envelope",
             Self::Refused => "refused",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_fields_are_named_together() {
+        let says = |fields: &[Field]| Malformed::MissingField(fields.to_vec()).to_string();
+        assert_eq!(says(&[Field::Body]), "the field body is missing");
+        assert_eq!(
+            says(&[Field::TicketId, Field::Source]),
+            "the fields ticket_id, source are missing"
+        );
+        assert_eq!(Malformed::MissingField(Vec::new()).reason(), "missing_field");
     }
 }

@@ -186,7 +186,7 @@ fn alias(old: &str, new: &str) -> String {
 }
 
 /// In quotes; what is not seen, as a space that does not break, is escaped.
-fn toml_string(text: &str) -> String {
+pub(crate) fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -26,6 +26,11 @@ fn documents() -> (Documents, Vec<(usize, usize)>) {
         ("mailbox is full", 2),
         ("mail is slow at home", 2),
     ];
+    read(&bodies)
+}
+
+/// Texts with their labels as documents.
+fn read(bodies: &[(&str, usize)]) -> (Documents, Vec<(usize, usize)>) {
     let example = |(body, _): &(&str, usize)| Example {
         id: String::new(),
         subject: String::new(),
@@ -42,9 +47,48 @@ fn documents() -> (Documents, Vec<(usize, usize)>) {
     (Documents::new(&texts, &all, &vocabulary, 2.0), of)
 }
 
+fn labels() -> Vec<Arc<str>> {
+    ["mail", "printing", "vpn"].map(Arc::from).to_vec()
+}
+
 fn ratios(documents: &Documents, of: &[(usize, usize)], active: &[bool]) -> Vec<f32> {
-    let labels = ["mail", "printing", "vpn"].map(Arc::from).to_vec();
-    Counts::of(labels, documents, of, active).ratios(0.1)
+    Counts::of(labels(), documents, of, active).ratios(0.1)
+}
+
+/// Training counts a unit at a time, in single precision; what it must come to are the tickets' own
+/// features.
+#[test]
+fn counts_by_unit_are_the_sums_of_the_tickets_one_by_one() {
+    let (documents, of) = read(&[
+        ("vpn vpn vpn tunnel drops, the vpn tunnel drops", 0),
+        ("the tunnel is slow, slow, slow", 0),
+        ("the printer jams and jams", 1),
+        ("printer error after update", 1),
+        ("the mailbox is full, full", 2),
+        ("mail drops after update", 2),
+        ("the vpn is slow and the mailbox is full", 2),
+    ]);
+    // Over the features of some of the tickets: those of the others alone are not active.
+    let active = documents.active(&[0, 2, 3, 4]);
+    let squares = documents.squares(&active);
+    let mut one_by_one = Counts::new(labels(), documents.features);
+    for (place, label) in &of {
+        one_by_one.add(*label, &documents.sparse(*place, &active, &squares));
+    }
+    let by_unit = Counts::of(labels(), &documents, &of, &active);
+    assert_eq!(by_unit.tickets, [2, 2, 3]);
+    assert_eq!(one_by_one.tickets, [2, 2, 3]);
+    let mut counted = [0, 0];
+    for (by_unit, one_by_one) in by_unit.features.iter().zip(&one_by_one.features) {
+        assert_eq!((by_unit.len(), one_by_one.len()), (active.len(), active.len()));
+        for ((found, expected), active) in by_unit.iter().zip(one_by_one).zip(&active) {
+            assert!((found - expected).abs() <= 1e-5 * expected, "{found} {expected}");
+            assert!(*active || *found == 0.0);
+            counted[usize::from(*active)] += usize::from(*active == (*found > 0.0));
+        }
+    }
+    // Feature 0, of what is not known, is never active.
+    assert!(counted[0] > 3 && counted[1] > 30, "{counted:?}");
 }
 
 /// The same problem without units, halves or scaled variables: plain gradient descent in double

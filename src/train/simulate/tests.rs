@@ -2,7 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
-use crate::train::calibrate::NEVER;
 use crate::triage::model::Calibration;
 
 fn head() -> Head {
@@ -25,7 +24,8 @@ fn prediction(truth: usize, answer: usize, confidence: f64) -> Prediction {
     Prediction { truth, answer, confidence, held_back: false, copy: false, language: Language::En }
 }
 
-const WANTED: Wanted = Wanted { precision: 0.9, min_tickets: 30, per_day: 100.0 };
+const WANTED: Wanted =
+    Wanted { precision: 0.9, min_tickets: 30, per_day: 100.0, one_threshold: false };
 
 #[test]
 fn numbers_by_hand() {
@@ -84,6 +84,26 @@ fn copies_recommend_nothing() {
         twenty(3).into_iter().map(|p| Prediction { copy: false, ..p }).collect();
     let s = simulate(&head(), &policy(""), &alone, WANTED);
     assert_eq!((s.recommended.thresholds["A"], s.copies), (0.9, 0));
+}
+
+#[test]
+fn one_threshold_is_the_lowest_that_all_show_together() {
+    let right = |n: usize, label: usize, confidence| vec![prediction(label, label, confidence); n];
+    let wrong = vec![prediction(0, 1, 0.5); 10];
+    let predictions = [right(25, 0, 0.9), right(25, 1, 0.7), wrong].concat();
+    let one = Wanted { one_threshold: true, ..WANTED };
+    let s = simulate(&head(), &policy(""), &predictions, one);
+    assert_eq!((s.recommended.thresholds["A"], s.recommended.thresholds["B"]), (0.7, 0.7));
+    assert_eq!((s.recommended.outcomes.all.decided, s.one_threshold), (50, true));
+    // What repeats others or is held back anyway shows nothing.
+    for (copy, held_back) in [(true, false), (false, true)] {
+        let silent = predictions.iter().map(|p| Prediction { copy, held_back, ..*p });
+        let silent: Vec<Prediction> = silent.collect();
+        let s = simulate(&head(), &policy(""), &silent, one);
+        assert_eq!((s.recommended.thresholds["A"], s.recommended.thresholds["B"]), (NEVER, NEVER));
+    }
+    let twenty = simulate(&head(), &policy(""), &right(20, 0, 0.9), one);
+    assert_eq!(twenty.recommended.thresholds["B"], NEVER);
 }
 
 #[test]

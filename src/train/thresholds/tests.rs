@@ -24,12 +24,14 @@ fn a_class_with_evidence_of_its_own_stands_alone() {
 fn many_small_classes_carry_each_other() {
     let mut all: Vec<Answer> =
         (0..40).flat_map(|c| answers(c, &[(0.9, 6, 0), (0.4, 3, 3)])).collect();
-    // One is wrong where the others are right, one is right again above its mistake, one never came.
+    // One is wrong where the others are right, one is right again above its mistake, one is never
+    // sure, one never came.
     all.extend(answers(40, &[(0.9, 2, 2)]));
     all.extend(answers(41, &[(0.95, 9, 0), (0.9, 0, 2)]));
-    let thresholds = thresholds_by_class(&all, 43, 0.95, 30);
+    all.extend(answers(42, &[(0.3, 9, 0)]));
+    let thresholds = thresholds_by_class(&all, 44, 0.95, 30);
     assert!(thresholds[..40].iter().all(|t| *t == 0.9), "{thresholds:?}");
-    assert_eq!(thresholds[40..], [NEVER, 0.95, 0.9]);
+    assert_eq!(thresholds[40..], [NEVER, 0.95, NEVER, NEVER]);
 }
 
 #[test]
@@ -122,8 +124,10 @@ proptest! {
         prop_assert_eq!(thresholds.len(), 4);
         let reversed: Vec<Answer> = all.iter().rev().copied().collect();
         prop_assert_eq!(&thresholds_by_class(&reversed, 4, target, 20), &thresholds);
-        // A label that nobody has takes what the pool gives and changes nothing for the others.
-        prop_assert_eq!(&thresholds_by_class(&all, 5, target, 20)[..4], &thresholds[..]);
+        // A label that nobody has abstains and changes nothing for the others.
+        let more = thresholds_by_class(&all, 5, target, 20);
+        prop_assert_eq!(&more[..4], &thresholds[..]);
+        prop_assert_eq!(more[4], NEVER);
         for t in thresholds {
             prop_assert!(t == NEVER || (0.0..1.0).contains(&t));
         }

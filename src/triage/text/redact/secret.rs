@@ -98,10 +98,9 @@ static SIGNS: LazyLock<Signs> = LazyLock::new(|| {
     let prefixes: Vec<String> = SHAPES.iter().map(|(p, _)| p.to_ascii_lowercase()).collect();
     words.extend(prefixes.iter().map(String::as_str));
     meaning.extend((0..SHAPES.len()).map(Sign::Shape));
-    // The patterns are constants of this file; a test builds them.
-    #[allow(clippy::expect_used)]
+    #[allow(clippy::expect_used, reason = "constant patterns, which a test builds")]
     let regex = |pattern: &str| Regex::new(pattern).expect("a constant pattern");
-    #[allow(clippy::expect_used)]
+    #[allow(clippy::expect_used, reason = "constant patterns, which a test builds")]
     let finder = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
         .kind(Some(AhoCorasickKind::DFA))
