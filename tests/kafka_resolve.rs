@@ -7,22 +7,20 @@ mod playbook;
 #[path = "support/runbook.rs"]
 mod runbook;
 mod support;
+#[path = "kafka_resolve/world.rs"]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use runbook::{Reply, Runbook};
-use serde_json::{Value, json};
-use support::broker::{self, Kafka, NEWEST, Setup};
-use support::daemon::{self, Instance, Settings};
+use runbook::Reply;
+use support::broker::{self, NEWEST};
+use support::daemon::{self, Instance};
 use support::verify::Topics;
-use tempfile::TempDir;
+use world::{BATCH, World, ensure, ticket, wait};
 
-const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
 const KILLS: usize = 100;
 
 fn main() {
@@ -30,105 +28,13 @@ fn main() {
     let trials = vec![
         Trial::test("kill_9_between_the_call_and_the_commit", kill_9).with_ignored_flag(skip),
         Trial::test("a_kill_switch_is_heard_within_a_second", kill_switch).with_ignored_flag(skip),
-        Trial::test("topics_that_forget_are_told", forgetting).with_ignored_flag(skip),
+        Trial::test("a_kill_stops_calls_that_wait", kill_under_way).with_ignored_flag(skip),
+        Trial::test("routing_never_waits_for_a_runbook", runbook_down).with_ignored_flag(skip),
+        Trial::test("topics_that_do_not_fit_are_told", unfit_topics).with_ignored_flag(skip),
     ];
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-/// A broker, a runbook and a daemon that stands between them.
-struct World {
-    kafka: Kafka,
-    runbook: Runbook,
-    folder: TempDir,
-    extra: String,
-    topics: Topics,
-}
-
-impl World {
-    fn new(
-        script: impl FnMut(&runbook::Request) -> Reply + Send + 'static,
-    ) -> Result<Self, Failed> {
-        let kafka = Kafka::start(Setup::single(NEWEST)).map_err(|skipped| skipped.to_string())?;
-        let topics = Topics::named("");
-        daemon::create(&kafka, &topics);
-        daemon::create_resolving(&kafka, "tickets.");
-        let runbook = Runbook::start(script);
-        let folder = tempfile::tempdir()?;
-        let playbooks = folder.path().join("playbooks");
-        playbook::write(
-            &playbooks,
-            [
-                playbook::text("unlock", runbook.port, "at-least-once"),
-                playbook::text("order", runbook.port, "at-most-once"),
-            ],
-        );
-        let token = folder.path().join("token");
-        std::fs::write(&token, "a-token-that-is-long-enough\n")?;
-        let extra = format!(
-            "[stages]\nrun = [\"route\", \"resolve\"]\n\
-             [resolve]\nplaybooks = \"{}\"\nhosts = [\"{}\"]\nnetworks = [\"127.0.0.0/8\"]\n\
-             batch = 4\nremember_days = 0\ncalls_per_minute_per_host = 100000\n\
-             [resolve.caps]\nplaybook_per_minute = 100000\nplaybook_per_hour = 100000\n\
-             requester_per_minute = 100000\nrequester_per_hour = 100000\n\
-             overall_per_minute = 100000\noverall_per_hour = 100000\n\
-             [resolve.switch_off]\nof = 1000\nat_least = 1000\nfailures = 1.0\nreopenings = 1.0\n\
-             [control]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n",
-            playbooks.display(),
-            runbook.host(),
-            token.display(),
-        );
-        Ok(Self { kafka, runbook, folder, extra, topics })
-    }
-
-    fn daemon(&self) -> Instance {
-        let brokers = self.kafka.direct();
-        Instance::daemon(
-            Path::new(DAEMON),
-            &Settings {
-                brokers: &brokers,
-                topics: &self.topics,
-                group: "resolving",
-                name: "0",
-                workers: 1,
-                extra: &self.extra,
-            },
-        )
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(DAEMON);
-        command.args(arguments).arg("--set").arg(format!("kafka.brokers={}", self.kafka.direct()));
-        command.args(["--set", "kafka.name=tool", "--set", "logging.level=error"]);
-        command
-    }
-
-    fn put(&self, tickets: impl Iterator<Item = Value>) -> Result<(), Failed> {
-        let file = self.folder.path().join("tickets.jsonl");
-        let lines: Vec<String> = tickets.map(|ticket| ticket.to_string()).collect();
-        std::fs::write(&file, lines.join("\n"))?;
-        let file = file.display().to_string();
-        let status = self.command(&["put", &self.topics.input, &file]).status()?;
-        ensure(status.success(), "put failed")
-    }
-
-    /// All committed values of a topic.
-    fn values(&self, topic: &str) -> Result<Vec<Value>, Failed> {
-        let output = self.command(&["tail", topic, "--values"]).stderr(Stdio::null()).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        text.lines().map(|line| serde_json::from_str(line).map_err(Failed::from)).collect()
-    }
-}
-
-fn ticket(n: usize) -> Value {
-    let what = if n.is_multiple_of(2) { "unlock" } else { "order" };
-    let user: String = format!("{n:04}").bytes().map(|b| char::from(b - b'0' + b'a')).collect();
-    json!({
-        "ticket_id": format!("T-{n:04}"), "subject": format!("please do {what}"), "body": "",
-        "user": user, "created_at": "2026-03-04T09:12:00Z",
-        "requester": format!("{user}@example.com"), "source": "portal",
-    })
 }
 
 /// The lag of all topics together, as the metrics page has it.
@@ -259,46 +165,93 @@ fn kill_switch() -> Result<(), Failed> {
     ensure(killed == 10, format!("{killed} of 10 were held back"))
 }
 
-/// Topics whose settings drop what an undo, or the stage itself, has to find.
-fn forgetting() -> Result<(), Failed> {
+/// With calls under way and hundreds that wait: what was sent is waited for, and no more is sent.
+fn kill_under_way() -> Result<(), Failed> {
+    const TICKETS: usize = 400;
+    let world = World::new(|_| Reply::Late(Duration::from_millis(200)))?;
+    let mut daemon = world.daemon();
+    daemon.launch();
+    world.put((0..TICKETS).map(ticket))?;
+    wait(|| Ok(world.runbook.requests().len() >= 20))?;
+    ensure(world.command(&["kill", "--by", "ops"]).status()?.success(), "kill failed")?;
+    let recorded = Instant::now();
+    wait(|| Ok(world.values("tickets.outcomes")?.len() >= TICKETS))?;
+    let requests = world.runbook.requests();
+    let late = requests.iter().filter(|r| r.at > recorded + Duration::from_secs(1)).count();
+    ensure(late == 0, format!("{late} calls began more than a second after the kill"))?;
+    let outcomes = world.values("tickets.outcomes")?;
+    let count = |name, value| outcomes.iter().filter(|outcome| outcome[name] == value).count();
+    let (done, killed) = (count("outcome", "done"), count("reason", "killed"));
+    let all = done == requests.len() && done + killed == TICKETS && killed > 0;
+    ensure(all, format!("{} calls, {done} done, {killed} held back", requests.len()))
+}
+
+/// A runbook that does not answer, and then only fails: all tickets are routed before the first call
+/// has ended, extra requests are few, and every ticket reaches people.
+fn runbook_down() -> Result<(), Failed> {
+    const TICKETS: usize = 400;
+    let mut world = World::with_timeout(60_000, |_| Reply::Silent(Duration::from_secs(600)))?;
+    // The breaker would end the requests after the first five; this is about the budget of retries.
+    world.extra.push_str("[resolve.breaker]\nwindow = 1000\nminimum = 1000\n");
+    world.extra.push_str("[resolve.retries]\nbase_ms = 10\ncap_ms = 50\n");
+    let mut daemon = world.daemon();
+    daemon.launch();
+    world.put((0..TICKETS).map(ticket))?;
+    wait(|| Ok(world.values("tickets.actions")?.len() >= TICKETS))?;
+    let ended = world.values("tickets.outcomes")?.len();
+    ensure(ended == 0, format!("{ended} calls ended while tickets were routed"))?;
+    wait(|| Ok(!world.runbook.requests().is_empty()))?;
+
+    daemon.kill9();
+    world.runbook.script(|_| Reply::Status(503));
+    daemon.launch();
+    wait(|| Ok(world.values("tickets.outcomes")?.len() >= TICKETS))?;
+    let requests = world.runbook.requests();
+    let keys: BTreeSet<_> = requests.iter().map(|request| &request.key).collect();
+    let found = format!("{} requests with {} keys", requests.len(), keys.len());
+    // Of the calls that the kill cut off, those that are made at most once may never have been sent,
+    // and the others are made again, which is no matter of the budget.
+    ensure(keys.len() + BATCH >= TICKETS, format!("{found} for {TICKETS} tickets"))?;
+    ensure(requests.len() > keys.len() + BATCH, format!("{found}: none was sent again"))?;
+    ensure(requests.len() * 10 <= keys.len() * 12 + BATCH * 10, found)?;
+    let handed = world.values(&world.topics.routed)?;
+    let ids: BTreeSet<_> = handed.iter().filter_map(|event| event["ticket_id"].as_str()).collect();
+    ensure(ids.len() == TICKETS && handed.len() == TICKETS, format!("{} reached people", ids.len()))
+}
+
+/// Topics whose settings drop what an undo, or the stage itself, has to find, or that have no order.
+fn unfit_topics() -> Result<(), Failed> {
     let mut world = World::new(|_| Reply::Done)?;
-    let mut launched = |prefix: &str, dropping: &str| {
+    let mut launched = |prefix: &str, unfit: &str, partitions: i32| {
         world.topics = Topics::named(prefix);
         daemon::create(&world.kafka, &world.topics);
         let week = [("retention.ms", "604800000")];
-        world.kafka.create_topic(&format!("{prefix}tickets.{dropping}"), 1, 1, &week);
+        world.kafka.create_topic(&format!("{prefix}tickets.{unfit}"), partitions, 1, &week);
         daemon::create_resolving(&world.kafka, &format!("{prefix}tickets."));
         let mut daemon = world.daemon();
         daemon.launch();
         daemon
     };
-    let mut daemon = launched("a.", "outcomes");
+    let mut daemon = launched("a.", "outcomes", 1);
     daemon.wait_ready(Duration::from_secs(30));
     let log = daemon.log();
     ensure(log.contains("retention.ms is 604800000; set retention.ms=-1"), log)?;
     daemon.term(Duration::from_secs(40));
 
-    let mut daemon = launched("b.", "ledger");
+    let daemon = launched("b.", "ledger", 1);
+    ends_and_says(daemon, "topic b.tickets.ledger does not keep what is needed")?;
+    let daemon = launched("c.", "actions", 2);
+    ends_and_says(daemon, "topic c.tickets.actions has 2 partitions and must have exactly one")
+}
+
+fn ends_and_says(mut daemon: Instance, what: &str) -> Result<(), Failed> {
     let mut ended = None;
     let waited = wait(|| {
         ended = daemon.ended();
         Ok(ended.is_some())
     });
     ensure(waited.is_ok(), format!("it goes on:\n{}", daemon.log()))?;
-    let told = daemon.log().contains("topic b.tickets.ledger does not keep what is needed");
     let failed = ended.is_some_and(|status| !status.success());
+    let told = daemon.log().contains(what);
     ensure(told && failed, format!("{ended:?}:\n{}", daemon.log()))
-}
-
-fn wait(mut until: impl FnMut() -> Result<bool, Failed>) -> Result<(), Failed> {
-    let start = Instant::now();
-    while !until()? {
-        ensure(start.elapsed() < Duration::from_secs(60), "it took too long")?;
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
-}
-
-fn ensure(holds: bool, otherwise: impl Into<String>) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(otherwise.into().into()) }
 }

@@ -10,8 +10,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use triaged::desk::parse_text;
+use triaged::log::Batch;
+use triaged::metrics::{Labels, Metrics};
 use triaged::playbook::Library;
 use triaged::resolve::guard::Guard;
+use triaged::stage::Stage as _;
+use triaged::stage::route::Route;
 use triaged::triage::decision::{Outcome, RecognisedBy};
 use triaged::triage::model::Scratch;
 use triaged::triage::playbooks::Playbooks;
@@ -113,6 +117,52 @@ fn every_guard_holds_and_says_so() {
     ] {
         assert_eq!(decide(&live, more).0, Outcome::Resolve, "{name} is no reason");
     }
+}
+
+#[test]
+fn a_ticket_of_a_security_category_is_held_back() {
+    let security = json!({ "body": "I got a suspicious mail that asks for my password, it looks \
+        like phishing, and I clicked on the link. The virus scanner found a trojan." });
+    let text = ticket(security.clone());
+    let ticket = parse_text(&text).expect("a ticket");
+    let live = triage(|text| text, true);
+    let decision = live.decide(&mut Scratch::default(), &ticket);
+    let category = decision.category.label;
+    assert!(category.starts_with("Security/"), "the test's ticket counts as {category}");
+    assert_eq!(decision.known_request.and_then(|known| known.held_by), Some(Guard::Security));
+    assert_ne!(decision.outcome, Outcome::Resolve);
+    // Nothing else holds it back.
+    let mut playbooks = live.playbooks().expect("playbooks").clone();
+    playbooks.hands_off.security_categories.clear();
+    let unguarded = Triage::clone(&live).with_playbooks(playbooks);
+    assert_eq!(decide(&unguarded, security), (Outcome::Resolve, Some(None)));
+}
+
+#[test]
+fn guards_are_counted_at_routing_once_the_batch_is_committed() {
+    let metrics = Metrics::new(&Labels::default(), 1).expect("metrics");
+    let mut settings = tickets::fixture().settings.clone();
+    settings.actions = Some("tickets.actions".into());
+    let live = Arc::new(triage(|text| text, true));
+    let mut stage = Route::new(live, settings, Arc::clone(&metrics));
+    let held = [json!({ "vip": true }), json!({ "vip": "yes" }), json!({ "assignee": "lee" })];
+    let all = held.into_iter().chain([json!({}), json!({ "subject": "nothing known" })]);
+    let records = (0..).zip(all).map(|(at, more)| tickets::record(at, ticket(more).as_bytes()));
+    let batch = Batch::of(records.collect());
+    let counted = || -> Vec<(&str, u64)> {
+        let of = |guard: Guard| metrics.resolve.guards.with_label_values(&[guard.as_str()]).get();
+        let all = Guard::ALL.iter().map(|guard| (guard.as_str(), of(*guard)));
+        all.filter(|(_, n)| *n > 0).collect()
+    };
+    // The first attempt is aborted.
+    for _ in 0..2 {
+        let outputs = stage.run(&batch);
+        let actions = outputs.iter().filter(|output| *output.topic == *"tickets.actions").count();
+        assert_eq!((outputs.len(), actions), (5, 1));
+        assert!(counted().is_empty());
+    }
+    stage.committed(&batch);
+    assert_eq!(counted(), [("vip", 2), ("touched", 1)]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Problems {
         NonZeroU32::new(self.within(path, n, 1, 1_000_000)).unwrap_or(NonZeroU32::MIN)
     }
 
-    fn millis(&mut self, path: &str, n: i64, low: i64, high: i64) -> Duration {
+    pub(super) fn millis(&mut self, path: &str, n: i64, low: i64, high: i64) -> Duration {
         Duration::from_millis(self.within(path, n, low, high))
     }
 

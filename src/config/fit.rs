@@ -8,6 +8,14 @@ use super::layers::{Below, Problem, join, user_keyed};
 /// Keys that may be left out of an entry of a list of tables.
 const ROUTE_KEYS: [&str; 5] = ["category", "priority", "source", "language", "queue"];
 
+/// Settings that are a bound for another one.
+const BOUNDS: [(&str, &str); 4] = [
+    ("resolve.switch_off.of", "resolve.switch_off.at_least"),
+    ("resolve.breaker.window", "resolve.breaker.minimum"),
+    ("resolve.breaker.open_ms", "resolve.breaker.open_at_most_ms"),
+    ("resolve.retries.base_ms", "resolve.retries.cap_ms"),
+];
+
 /// Takes what does not fit the reference table at `shape` out of `given`, and notes why. `path` is
 /// what the user wrote; `shape` differs from it below keys that the user chose.
 pub(super) fn fit(
@@ -141,7 +149,7 @@ pub(super) fn follows(found: &Problem, cause: &Problem) -> bool {
         || within(cause, found)
         || within(cause, "priority") && of_matrix
         || within(cause, "resolve.hosts") && within(found, "resolve.credentials")
-        || cause == "resolve.switch_off.of" && found == "resolve.switch_off.at_least"
+        || BOUNDS.contains(&(cause, found))
 }
 
 /// Whether the setting at `path` is the one at `of` or a part of it.

@@ -1,5 +1,7 @@
 //! The settings of auto-resolution: stages, guards, caps, where calls may go.
 
+mod failing;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -88,12 +90,15 @@ pub(super) struct ResolveSection {
     batch: i64,
     calls_per_host: i64,
     calls_per_minute_per_host: i64,
+    connect_timeout_ms: i64,
     hosts: Vec<String>,
     networks: Vec<String>,
     ca_file: PathBuf,
     credentials: BTreeMap<String, toml::Value>,
     caps: CapsSection,
     switch_off: SwitchOffSection,
+    breaker: failing::BreakerSection,
+    retries: failing::RetriesSection,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +230,14 @@ pub(super) fn resolve(
         calls: CallerSettings {
             addresses: addresses(&section.networks, p),
             ca_file: path(section.ca_file),
+            connect_timeout: p.millis(
+                "resolve.connect_timeout_ms",
+                section.connect_timeout_ms,
+                100,
+                60_000,
+            ),
+            retries: failing::retries(&section.retries, p),
+            breaker: failing::breaker(&section.breaker, p),
             in_flight: p.positive("resolve.calls_per_host", section.calls_per_host),
             per_minute: p
                 .positive("resolve.calls_per_minute_per_host", section.calls_per_minute_per_host),

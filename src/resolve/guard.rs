@@ -64,7 +64,7 @@ pub enum Guard {
     Unknown,
     /// The steps went through, the check afterwards did not.
     NotVerified,
-    /// The requester says that it did not help.
+    /// The requester says that it did not help, or the ticket was reopened.
     NotHelped,
     /// The start of the call, or what would come of it, could not be recorded.
     NotRecorded,

@@ -1,6 +1,7 @@
 //! What a runbook answers: too slow, too much, too little, something else.
 
 use std::io;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -56,9 +57,33 @@ fn slow_headers_and_slow_bodies_end_with_the_timeout() {
 /// The kernel's buffers on both sides take some megabytes before a writer notices.
 const BUFFERS: u64 = 32 << 20;
 
+/// Set for a process that runs one test only, so that its memory is that test's.
+const ALONE: &str = "HOSTILE_RUNBOOK_ALONE";
+
+/// The most memory that this process has had, in bytes, where the system tells it.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+#[test]
+fn a_gibibyte_takes_little_memory() {
+    if peak_memory().is_none() {
+        return;
+    }
+    let this = std::env::current_exe().expect("this program");
+    let mut alone = Command::new(this);
+    alone.args(["--exact", "answers::of_a_gibibyte_little_is_read"]).env(ALONE, "1");
+    let output = alone.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[test]
 fn of_a_gibibyte_little_is_read() {
     const GIBIBYTE: u64 = 1 << 30;
+    let before = peak_memory();
     let heads = [
         format!("HTTP/1.1 200 OK\r\ncontent-length: {GIBIBYTE}\r\n\r\n"),
         "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
@@ -76,6 +101,10 @@ fn of_a_gibibyte_little_is_read() {
         assert_eq!(fate(outcome), ("body_too_large", true, 1));
         let sent = heard.recv_timeout(Duration::from_secs(30)).expect("the flood ends");
         assert!(sent < BUFFERS, "{sent} bytes were taken");
+    }
+    if std::env::var_os(ALONE).is_some() {
+        let more = peak_memory().zip(before).map(|(after, before)| after - before);
+        assert!(more.is_some_and(|more| more < 64 << 20), "{more:?} bytes more memory");
     }
 }
 

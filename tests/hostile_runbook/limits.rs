@@ -84,6 +84,27 @@ fn an_open_breaker_sends_nothing_and_one_probe_closes_it() {
 }
 
 #[test]
+fn an_open_breaker_holds_back_its_own_host_alone() {
+    let failing = Runbook::new(|_, _, stream| answer(stream, 500, "", ""));
+    let working = Runbook::new(|_, _, stream| answer(stream, 200, "", ""));
+    let mut both = settings(&failing);
+    both.hosts.extend(settings(&working).hosts);
+    both.retries.attempts = 1;
+    let (caller, heard) = with_observer(both);
+    let one = |runbook| wait(caller.call(&call(runbook), &at_least_once()));
+    for _ in 0..5 {
+        assert_eq!(fate(one(&failing)), ("status", true, 1));
+        assert_eq!(one(&working).map(|answer| answer.status), Ok(200));
+    }
+    for _ in 0..5 {
+        assert_eq!(fate(one(&failing)), ("breaker_open", false, 0));
+        assert_eq!(one(&working).map(|answer| answer.status), Ok(200));
+    }
+    assert_eq!((failing.requests().len(), working.requests().len()), (5, 10));
+    assert_eq!(*heard.states.lock().unwrap(), [(BreakerState::Open, Some("status"))]);
+}
+
+#[test]
 fn refusals_of_a_request_do_not_speak_against_the_host() {
     let runbook = Runbook::new(|_, _, stream| answer(stream, 404, "", ""));
     let (caller, heard) = with_observer(settings(&runbook));

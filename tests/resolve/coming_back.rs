@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use triaged::log::AbortReason;
 use triaged::log::memory::Fault;
 use triaged::triage::ticket::Malformed;
@@ -149,6 +149,30 @@ fn a_ticket_that_came_back_goes_to_people_once() {
     let routed = world.values("tickets.routed");
     assert_eq!(routed.len(), 1);
     assert_eq!(routed[0]["queue"], "identity");
+}
+
+#[test]
+fn a_ticket_that_came_back_says_who_brought_it_back() {
+    let world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.act("T-1");
+    world.act("T-2");
+    world.run_until(2);
+    world.put("tickets.feedback", "T-1", &json!({ "ticket_id": "T-1", "helped": false }));
+    world.put("tickets.feedback", "T-2", &json!({ "ticket_id": "T-2", "reopened": true }));
+    world.run_until(4);
+    let outcomes = world.values("tickets.outcomes");
+    let routed = world.values("tickets.routed");
+    for (id, detail) in
+        [("T-1", "the requester says that it did not help"), ("T-2", "the ticket was reopened")]
+    {
+        let of = |value: &&Value| value["ticket_id"] == id;
+        let outcome = outcomes.iter().rfind(of).expect("an outcome");
+        assert_eq!(outcome["reason"], "not_helped", "{id}");
+        assert_eq!(outcome["detail"], detail, "{id}");
+        let event = routed.iter().find(of).expect("an event");
+        assert_eq!(event["handed_back"]["reason"], "not_helped", "{id}");
+        assert_eq!(event["handed_back"]["detail"], detail, "{id}");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! How much is done, and in what time.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use serde_json::json;
 use triaged::resolve::limits::{Cap, SwitchOff};
 
-use crate::runbook::{Reply, Runbook};
+use crate::runbook::{Reply, Request, Runbook};
 use crate::world::{World, action, said, undo};
 
 #[test]
@@ -56,6 +56,31 @@ fn calls_that_find_no_room_go_to_people_and_do_not_switch_their_playbook_off() {
     assert_eq!((busy, world.runbook.requests().len()), (7, 1));
     assert_eq!(world.values("tickets.routed").len(), 7);
     assert!(world.values("tickets.ledger").iter().all(|line| line.get("off").is_none()));
+}
+
+#[test]
+fn the_calls_of_a_batch_are_in_flight_together_and_so_are_its_undos() {
+    const TICKETS: usize = 8;
+    let together = || {
+        let barrier = Arc::new(Barrier::new(TICKETS));
+        move |_: &Request| Reply::Together(Arc::clone(&barrier))
+    };
+    let mut world = World::new("at-least-once", Runbook::start(together()));
+    // One that waits for the others gets no answer; those that come together need much less.
+    world.edit(|text| text.replace("timeout_ms = 1000", "timeout_ms = 5000"));
+    let ids: Vec<String> = (0..TICKETS).map(|n| format!("T-{n}")).collect();
+    ids.iter().for_each(|id| world.act(id));
+    world.run_turns(&[TICKETS]);
+    for id in &ids {
+        assert_eq!(world.outcome(id), said("done", None), "{id}");
+    }
+    world.runbook.script(together());
+    ids.iter().for_each(|id| world.put("tickets.actions", id, &undo(id, "kim")));
+    world.run_turns(&[TICKETS]);
+    for id in &ids {
+        assert_eq!(world.outcomes()[id], [said("done", None), said("undone", None)], "{id}");
+    }
+    assert_eq!(world.runbook.requests().len(), 2 * TICKETS);
 }
 
 #[test]

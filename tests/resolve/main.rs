@@ -6,6 +6,7 @@ mod coming_back;
 mod counted;
 mod crashes;
 mod guards;
+mod hostile;
 mod limits;
 #[path = "../support/playbook.rs"]
 mod playbook;

@@ -1,5 +1,6 @@
 //! The kill switch, and playbooks that go off by themselves.
 
+use serde_json::{Value, json};
 use triaged::controls::Controls;
 use triaged::resolve::control::{Order, Switch};
 use triaged::resolve::limits::{DAY_MS, SwitchOff};
@@ -76,6 +77,44 @@ fn failures_before_the_first_request_switch_a_playbook_off_as_well_and_count_in_
     world.controls.apply([switched_on(now_ms())]);
     act_one_by_one(&world, 5..6);
     assert_eq!(world.outcome("T-5"), said("done", None));
+}
+
+#[test]
+fn tickets_that_come_back_switch_their_playbook_off_until_a_person_switches_it_on() {
+    let mut world = World::new("at-least-once", Runbook::start(|_| Reply::Done));
+    world.limits.switch_off = RULE;
+    act_one_by_one(&world, 0..4);
+    let offs = || -> Vec<_> {
+        let lines = world.values("tickets.ledger").into_iter();
+        lines.map(|mut line| line["off"].take()).filter(Value::is_object).collect()
+    };
+    let back = [("helped", false), ("reopened", true), ("helped", false)];
+    for (n, (member, value)) in back.into_iter().enumerate() {
+        // Half of them is not yet more than half.
+        assert!(offs().is_empty() && !world.controls.shows_off("unlock"), "{n}");
+        let id = format!("T-{n}");
+        world.put("tickets.feedback", &id, &json!({ "ticket_id": id, member: value }));
+        world.run_turns(&[1]);
+        let expected = [said("done", None), said("handed_back", Some("not_helped"))];
+        assert_eq!(world.outcomes()[&id], expected);
+    }
+    let off = offs();
+    assert_eq!(off.len(), 1, "{off:?}");
+    assert_eq!((&off[0]["playbook"], &off[0]["why"]), (&json!("unlock"), &json!("reopenings")));
+    assert!(world.controls.shows_off("unlock"));
+    act_one_by_one(&world, 4..6);
+    for n in 4..6 {
+        let held = said("handed_back", Some("switched_off"));
+        assert_eq!(world.outcome(&format!("T-{n}")), held);
+    }
+    let routed = world.values("tickets.routed").into_iter();
+    let reasons: Vec<_> = routed.map(|mut event| event["handed_back"]["reason"].take()).collect();
+    let expected = ["not_helped", "not_helped", "not_helped", "switched_off", "switched_off"];
+    assert_eq!(reasons, expected);
+    assert_eq!(world.runbook.requests().len(), 4);
+    world.controls.apply([switched_on(now_ms())]);
+    act_one_by_one(&world, 6..7);
+    assert_eq!(world.outcome("T-6"), said("done", None));
 }
 
 #[test]

@@ -103,7 +103,11 @@ impl World {
     /// Approves the playbook with these tables in it, in which `HOST` stands for the runbook.
     pub fn add(&mut self, tables: &str) {
         let tables = tables.replace("HOST", &self.runbook.host());
-        self.edit(|text| text.replace("[undo]", &format!("{tables}\n[undo]")));
+        let reads_again = tables.contains("[unchanged]");
+        self.edit(|text| {
+            let text = if reads_again { text.replace(playbook::UNREAD, "") } else { text };
+            text.replace("[undo]", &format!("{tables}\n[undo]"))
+        });
     }
 
     pub fn put(&self, topic: &str, key: &str, value: &Value) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One request as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Request {
     /// The idempotency key, without its quotes.
     pub key: Option<String>,
     pub body: String,
+    /// When it had come.
+    pub at: Instant,
 }
 
 /// What the runbook does with a request.
@@ -26,9 +28,17 @@ pub enum Reply {
     Status(u16),
     /// Answers with this JSON.
     Json(String),
+    /// Acts, and says so after this time.
+    Late(Duration),
     /// Acts, waits, and closes the connection without an answer.
     Silent(Duration),
+    /// Acts, and says so when as many requests are there as the barrier waits for.
+    Together(Arc<Barrier>),
+    /// Writes this as it is, and closes the connection.
+    Raw(String),
 }
+
+const DONE: &str = r#"{"ok":true}"#;
 
 type Script = Box<dyn FnMut(&Request) -> Reply + Send>;
 
@@ -110,12 +120,12 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let body = String::from_utf8_lossy(&body).into_owned();
-        let request = Request { method, path, key, body };
+        let request = Request { method, path, key, body, at: Instant::now() };
         let reply = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.requests.push(request.clone());
             let reply = (state.script)(&request);
-            if matches!(reply, Reply::Done | Reply::Silent(_))
+            if !matches!(reply, Reply::Status(_) | Reply::Json(_) | Reply::Raw(_))
                 && let Some(key) = &request.key
             {
                 *state.acted.entry(key.clone()).or_default() += 1;
@@ -123,13 +133,22 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             reply
         };
         let (status, body) = match reply {
-            Reply::Done => (200, String::from(r#"{"ok":true}"#)),
+            Reply::Done => (200, String::from(DONE)),
+            Reply::Late(wait) => {
+                std::thread::sleep(wait);
+                (200, String::from(DONE))
+            }
             Reply::Status(status) => (status, String::new()),
             Reply::Json(body) => (200, body),
             Reply::Silent(wait) => {
                 std::thread::sleep(wait);
                 return Ok(());
             }
+            Reply::Together(barrier) => {
+                barrier.wait();
+                (200, String::from(DONE))
+            }
+            Reply::Raw(bytes) => return stream.write_all(bytes.as_bytes()),
         };
         write!(
             stream,

@@ -66,6 +66,14 @@ fn what_only_follows_from_what_was_left_out_is_not_told() {
         [resolve.switch_off]
         of = "200"
         at_least = 100
+        [resolve.breaker]
+        window = "200"
+        minimum = 100
+        open_ms = true
+        open_at_most_ms = 1000
+        [resolve.retries]
+        base_ms = "100"
+        cap_ms = 200
     "#;
     let found = problems(file, &[], &[]);
     let is_missing = |p: &&String| p.starts_with("priority.matrices.own.") && p.contains("missing");
@@ -76,6 +84,9 @@ fn what_only_follows_from_what_was_left_out_is_not_told() {
         "resolve.hosts: must be of type array",
         "resolve.networks[0]: must be of type string",
         "resolve.switch_off.of: must be of type integer",
+        "resolve.breaker.window: must be of type integer",
+        "resolve.breaker.open_ms: must be of type integer",
+        "resolve.retries.base_ms: must be of type integer",
     ];
     for path in wanted {
         assert!(found.iter().any(|p| p.starts_with(path)), "{path} is not among {found:#?}");

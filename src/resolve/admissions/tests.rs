@@ -182,66 +182,6 @@ proptest! {
     }
 }
 
-/// A million requests over many hours, decided in turns by two instances that restart now and then and
-/// sometimes lose a batch: the ledger's lines alone keep every window within its caps.
-#[test]
-fn a_million_decisions_over_restarts_and_two_instances_keep_the_caps() {
-    const STEP_MS: i64 = 150;
-    let names = ["p", "q", "r"];
-    let mut seed = 7_u64;
-    let mut chance = move |bound: u64| {
-        // Knuth's MMIX generator; the high bits are the good ones.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % bound
-    };
-    let mut lines: Vec<Line> = Vec::new();
-    let mut instances = [(Ledger::default(), 0_usize), (Ledger::default(), 0_usize)];
-    let mut calls: Vec<(i64, usize, u64)> = Vec::new();
-    let (mut now, mut ticket, mut decided) = (0_i64, 0_u64, 0_u64);
-    while decided < 1_000_000 {
-        let (ledger, read) = &mut instances[chance(2) as usize];
-        if chance(50) == 0 {
-            (*ledger, *read) = (Ledger::default(), lines.len().saturating_sub(400));
-        }
-        lines[*read..].iter().cloned().for_each(|line| ledger.apply(line));
-        *read = lines.len();
-        let mut admissions = Admissions::new(ledger, &LIMITS);
-        let mut batch = Vec::new();
-        for _ in 0..=chance(40) {
-            now += STEP_MS;
-            ticket += 1;
-            decided += 1;
-            let (playbook, requester) = (chance(3) as usize, chance(5));
-            let id = format!("t{ticket}");
-            let asked = asked(&id, names[playbook], requester);
-            if admissions.admit(&asked, 0, now) == Admission::Go {
-                batch.push((entry(&asked, State::Done, Some(now)), now, playbook, requester));
-            }
-        }
-        if chance(10) > 0 {
-            for (line, at, playbook, requester) in batch {
-                lines.push(line);
-                calls.push((at, playbook, requester));
-            }
-        }
-    }
-    for (window, of) in [(MINUTE_MS, [3, 2, 5]), (HOUR_MS, [8, 4, 12])] {
-        let mut first = 0;
-        for (i, (end, ..)) in calls.iter().enumerate() {
-            while calls[first].0 <= end - window {
-                first += 1;
-            }
-            let inside = &calls[first..=i];
-            assert!(inside.len() <= of[2]);
-            for key in 0..5 {
-                assert!(inside.iter().filter(|(_, p, _)| *p == key).count() <= of[0]);
-                assert!(inside.iter().filter(|(.., r)| *r == key as u64).count() <= of[1]);
-            }
-        }
-    }
-    assert!(calls.len() > 400, "only {} calls were admitted", calls.len());
-}
-
 proptest! {
     /// Whatever was written and whenever something is forgotten, before or after it is read: a
     /// ticket within the age meets what it would have met, and an older one is never acted on.

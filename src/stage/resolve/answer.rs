@@ -123,16 +123,16 @@ impl Resolve {
         let ticket = &*feedback.ticket_id;
         let state = now.get(ticket).copied().or(self.ledger.find(ticket).map(|k| k.state));
         let undone = state == Some(State::Undone);
-        let back = feedback.is_bad() && (undone || state == Some(State::Done));
+        let complaint = feedback.complaint().filter(|_| undone || state == Some(State::Done));
+        let back = complaint.is_some();
         // What was taken back is not taken back once more, nor does it speak against the playbook.
         let then = if undone { State::HandedBack } else { State::Reopened };
         let known = self.ledger.entry(ticket, then, now_ms());
-        let guard = back.then_some(Guard::NotHelped);
         let came = if back { Came::HandedBack } else { Came::AlreadyHandled };
         let (playbook, version) = known.as_ref().map_or(("", 0), |k| (&k.playbook, k.version));
         let outcome = Outcome {
-            reason: guard,
-            detail: guard.map(|g| g.detail().to_owned()),
+            reason: complaint.map(|_| Guard::NotHelped),
+            detail: complaint.map(str::to_owned),
             called_ms: known.as_ref().and_then(|k| k.called_ms),
             ..Outcome::uncalled(ticket, came, playbook, version)
         };

@@ -13,6 +13,7 @@ use crate::desk;
 use crate::log::{Origin, Record};
 use crate::playbook::{Library, Playbook, Slots, TicketView, Values};
 use crate::resolve::admissions::Asked;
+use crate::resolve::guard::Guard;
 use crate::triage::ticket::Malformed;
 
 /// Namespace of the idempotency keys (UUIDv5).
@@ -181,9 +182,16 @@ impl Feedback {
         Ok(feedback)
     }
 
-    /// Whether a person has to look at the ticket again.
-    pub fn is_bad(&self) -> bool {
-        self.reopened == Some(true) || self.helped == Some(false)
+    /// Why a person has to look at the ticket again, in words; none if nobody has to.
+    pub fn complaint(&self) -> Option<&'static str> {
+        match (self.helped, self.reopened) {
+            (Some(false), Some(true)) => {
+                Some("the requester says that it did not help, and the ticket was reopened")
+            }
+            (Some(false), _) => Some(Guard::NotHelped.detail()),
+            (_, Some(true)) => Some(Guard::Reopened.detail()),
+            _ => None,
+        }
     }
 }
 
@@ -268,14 +276,27 @@ mod tests {
                 timestamp_ms: None,
             })
         };
-        for (said, is_bad) in [
-            (json!({ "ticket_id": "T", "helped": true }), false),
-            (json!({ "ticket_id": "T", "helped": false }), true),
-            (json!({ "ticket_id": "T", "reopened": false }), false),
-            (json!({ "ticket_id": "T", "reopened": true, "helped": null }), true),
+        let not_helped = "the requester says that it did not help";
+        for (said, complaint) in [
+            (json!({ "ticket_id": "T", "helped": true }), None),
+            (json!({ "ticket_id": "T", "helped": false }), Some(not_helped)),
+            (json!({ "ticket_id": "T", "helped": false, "reopened": false }), Some(not_helped)),
+            (json!({ "ticket_id": "T", "reopened": false }), None),
+            (
+                json!({ "ticket_id": "T", "reopened": true, "helped": null }),
+                Some("the ticket was reopened"),
+            ),
+            (
+                json!({ "ticket_id": "T", "reopened": true, "helped": true }),
+                Some("the ticket was reopened"),
+            ),
+            (
+                json!({ "ticket_id": "T", "reopened": true, "helped": false }),
+                Some("the requester says that it did not help, and the ticket was reopened"),
+            ),
         ] {
             let feedback = read(said.clone()).unwrap_or_else(|error| panic!("{said}: {error}"));
-            assert_eq!(feedback.is_bad(), is_bad, "{said}");
+            assert_eq!(feedback.complaint(), complaint, "{said}");
         }
         for nothing in [
             json!({ "ticket_id": "T" }),
