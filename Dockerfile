@@ -10,6 +10,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends libssl3 zlib1g ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/target/release/triaged /usr/local/bin/triaged
+# Trained on synthetic tickets, for trying out: mount your own.
 COPY models/default /opt/triaged/models/default
 COPY models/requests /opt/triaged/models/requests
 WORKDIR /opt/triaged

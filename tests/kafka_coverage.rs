@@ -11,22 +11,21 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use support::broker::{self, Kafka, NEWEST, Setup};
+use support::broker::{self, Kafka, NEWEST};
 use support::daemon::{self, Instance, Settings};
 use support::process::Process;
 use support::verify::Topics;
 use support::{broker::client, feed};
 
-const GROUP: &str = "covered";
-/// Brokers and topic of a process that is a member of the group, and whether it dies as it gives away.
+/// Brokers, topic and group of a process that is a member, and whether it dies as it gives away.
 const MEMBER: &str = "TRIAGED_TEST_MEMBER";
 
 fn main() {
     if let Ok(member) = std::env::var(MEMBER) {
         let told: Vec<&str> = member.split(' ').collect();
-        return be_a_member(told[0], told[1], told[2] == "dies");
+        return be_a_member(told[0], told[1], told[2], told[3] == "dies");
     }
-    let skip = broker::missing(NEWEST);
+    let skip = broker::missing(NEWEST) && broker::named().is_none();
     let trial = Trial::test("what_a_member_left_to_nobody_is_dealt_anew", dealt_anew);
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -48,10 +47,10 @@ impl ConsumerContext for Member {
     }
 }
 
-fn be_a_member(brokers: &str, topic: &str, dies: bool) {
+fn be_a_member(brokers: &str, topic: &str, group: &str, dies: bool) {
     let consumer: BaseConsumer<Member> = client(brokers)
         .set("client.id", "z-member")
-        .set("group.id", GROUP)
+        .set("group.id", group)
         .set("group.instance.id", "z-member")
         .set("session.timeout.ms", "45000")
         .set("partition.assignment.strategy", "cooperative-sticky")
@@ -64,16 +63,16 @@ fn be_a_member(brokers: &str, topic: &str, dies: bool) {
     }
 }
 
-fn member(kafka: &Kafka, topics: &Topics, how: &str) -> Process {
+fn member(kafka: &Kafka, topics: &Topics, group: &str, how: &str) -> Process {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.env(MEMBER, format!("{} {} {how}", kafka.direct(), topics.input));
+    command.env(MEMBER, format!("{} {} {group} {how}", kafka.direct(), topics.input));
     Process::spawn(&mut command).expect("a member")
 }
 
 /// The partitions that members have, each as often as it is had, once the group has so many members and
 /// is at rest.
-fn had(consumer: &BaseConsumer, members: usize) -> Option<Vec<u32>> {
-    let groups = consumer.fetch_group_list(Some(GROUP), Duration::from_secs(5)).ok()?;
+fn had(consumer: &BaseConsumer, group: &str, members: usize) -> Option<Vec<u32>> {
+    let groups = consumer.fetch_group_list(Some(group), Duration::from_secs(5)).ok()?;
     let group = groups.groups().first()?;
     let at_rest = group.state() == "Stable" && group.members().len() == members;
     let members = group.members().iter().filter_map(|member| member.assignment());
@@ -106,21 +105,23 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) -> Result<(), Failed> {
 }
 
 fn dealt_anew() -> Result<(), Failed> {
-    let kafka = Kafka::start(Setup::single(NEWEST)).map_err(|skipped| skipped.to_string())?;
-    let topics = Topics::named("");
+    let kafka = Kafka::obtain(NEWEST).map_err(|skipped| skipped.to_string())?;
+    let group = broker::unique("covered");
+    let topics = Topics::named(&format!("{group}."));
     daemon::create(&kafka, &topics);
     let looker: BaseConsumer = client(&kafka.direct()).create()?;
     let all = feed::PARTITIONS as usize;
+    let had = |members| had(&looker, &group, members);
 
-    let mut first = member(&kafka, &topics, "dies");
-    wait_for("a member with all", || had(&looker, 1).is_some_and(|had| had.len() == all))?;
+    let mut first = member(&kafka, &topics, &group, "dies");
+    wait_for("a member with all", || had(1).is_some_and(|had| had.len() == all))?;
     let brokers = kafka.direct();
     let mut daemon = Instance::daemon(
         Path::new(env!("CARGO_BIN_EXE_triaged")),
         &Settings {
             brokers: &brokers,
             topics: &topics,
-            group: GROUP,
+            group: &group,
             name: "a",
             workers: 1,
             extra: "",
@@ -128,17 +129,16 @@ fn dealt_anew() -> Result<(), Failed> {
     );
     daemon.launch();
     wait_for("the member's end", || first.ended().is_some())?;
-    let _again = member(&kafka, &topics, "lives");
+    let _again = member(&kafka, &topics, &group, "lives");
     // The group is at rest, and half of it is with nobody.
-    wait_for("a rest with partitions left over", || {
-        had(&looker, 2).is_some_and(|had| had.len() < all)
-    })?;
+    wait_for("a rest with partitions left over", || had(2).is_some_and(|had| had.len() < all))?;
     wait_for("a daemon that deals anew", || {
-        let had = had(&looker, 2).unwrap_or_default();
+        let had = had(2).unwrap_or_default();
         had.len() == all && had.iter().collect::<BTreeSet<_>>().len() == all
     })?;
     let page = daemon.get("/metrics").map(|(_, page)| page).unwrap_or_default();
-    if !page.contains("triaged_unassigned_partitions{topic=\"tickets.new\"}") {
+    let metric = format!("triaged_unassigned_partitions{{topic=\"{}\"}}", topics.input);
+    if !page.contains(&metric) {
         return Err("the metric is missing".into());
     }
     let _ = daemon.term(Duration::from_secs(30));

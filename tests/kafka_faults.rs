@@ -5,6 +5,7 @@
 mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -20,9 +21,15 @@ use triaged::metrics::RecreateReason;
 const NO_DISCONNECTS: Defences = Defences { disconnects: false, rebalances: true };
 const NO_REBALANCES: Defences = Defences { disconnects: true, rebalances: false };
 
-/// One broker behind one proxy for all tests of this file; each has its own topics and names.
+type Test = fn(&World) -> Result<(), Failed>;
+
+/// One broker behind one proxy for all tests of this file; each has its own topics and names. Tests
+/// that any broker will do for run on the named one, if there is one.
 #[derive(Default)]
-struct World(OnceLock<(Proxy, Kafka)>);
+struct World {
+    proxied: OnceLock<(Proxy, Kafka)>,
+    named: OnceLock<Kafka>,
+}
 
 fn main() {
     // RUST_LOG=triaged=debug,librdkafka=trace shows what the log does.
@@ -32,9 +39,12 @@ fn main() {
         .init();
     let world = Arc::new(World::default());
     let skip = broker::missing(NEWEST);
-    let trial = |name: &str, test: fn(&World) -> Result<(), Failed>| {
+    let trial = |name: &str, test: Test| {
         let world = Arc::clone(&world);
         Trial::test(name, move || test(&world)).with_ignored_flag(skip)
+    };
+    let any = |name: &str, test: Test| {
+        trial(name, test).with_ignored_flag(skip && broker::named().is_none())
     };
     let trials = vec![
         trial("copies_everything_once", copies_everything_once),
@@ -51,8 +61,9 @@ fn main() {
             rebalance(w, "rebalance-undefended", NO_REBALANCES)
         }),
         trial("too_large_a_record", too_large_a_record),
-        trial("missing_topics_are_named", missing_topics_are_named),
-        trial("put_and_tail", put_and_tail),
+        trial("a_consumer_whose_name_was_taken_is_rebuilt", taken_name),
+        any("missing_topics_are_named", missing_topics_are_named),
+        any("put_and_tail", put_and_tail),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // `exit` runs no destructors, and the broker must not outlive the tests.
@@ -61,8 +72,8 @@ fn main() {
 }
 
 impl World {
-    fn get(&self) -> &(Proxy, Kafka) {
-        self.0.get_or_init(|| {
+    fn proxied(&self) -> &(Proxy, Kafka) {
+        self.proxied.get_or_init(|| {
             let proxy = Proxy::start();
             let setup = Setup { version: NEWEST, nodes: 1, advertise: vec![proxy.address()] };
             let kafka = Kafka::start(setup).expect("a broker");
@@ -71,25 +82,41 @@ impl World {
         })
     }
 
-    /// Topics `<name>.in` and `<name>.out`, and settings of a worker between them.
+    /// A worker behind the proxy, with so many records to copy.
     fn stage(&self, name: &str, partitions: i32, fed: u64) -> KafkaSettings {
-        let (proxy, kafka) = self.get();
-        let (input, output) = (format!("{name}.in"), format!("{name}.out"));
-        kafka.create_topic(&input, partitions, 1, &[]);
-        kafka.create_topic(&output, partitions, 1, &[("max.message.bytes", "65536")]);
-        feed(&kafka.direct(), &input, 0..fed);
-        let mut settings = KafkaSettings::new(proxy.address(), name, format!("{name}-0"));
-        settings.inputs = vec![input.into()];
-        settings.outputs = vec![output.into()];
-        settings.session_timeout_ms = 10_000;
-        // So that a record of one letter a hundred thousand times stays too large.
-        settings.compression = "none".into();
+        let (proxy, kafka) = self.proxied();
+        let settings = stage(kafka, proxy.address(), name, partitions);
+        feed(&kafka.direct(), &settings.inputs[0], 0..fed);
         settings
     }
 
-    fn tally(&self, name: &str, fed: u64) -> Tally {
-        tally(&self.get().1.direct(), &format!("{name}.out"), fed)
+    /// A worker on whichever broker there is.
+    fn stage_anywhere(&self, name: &str, partitions: i32) -> KafkaSettings {
+        let named = || Kafka::obtain(NEWEST).expect("the named broker");
+        let kafka = match broker::named() {
+            Some(_) => self.named.get_or_init(named),
+            None => &self.proxied().1,
+        };
+        stage(kafka, kafka.bootstrap(), &broker::unique(name), partitions)
     }
+
+    fn tally(&self, name: &str, fed: u64) -> Tally {
+        tally(&self.proxied().1.direct(), &format!("{name}.out"), fed)
+    }
+}
+
+/// Topics `<name>.in` and `<name>.out`, and settings of a worker between them.
+fn stage(kafka: &Kafka, brokers: String, name: &str, partitions: i32) -> KafkaSettings {
+    let (input, output) = (format!("{name}.in"), format!("{name}.out"));
+    kafka.create_topic(&input, partitions, 1, &[]);
+    kafka.create_topic(&output, partitions, 1, &[("max.message.bytes", "65536")]);
+    let mut settings = KafkaSettings::new(brokers, name, format!("{name}-0"));
+    settings.inputs = vec![input.into()];
+    settings.outputs = vec![output.into()];
+    settings.session_timeout_ms = 10_000;
+    // So that a record of one letter a hundred thousand times stays too large.
+    settings.compression = "none".into();
+    settings
 }
 
 fn limit(records: usize) -> Limit {
@@ -125,7 +152,7 @@ fn late(world: &World, name: &str, late: Late, defences: Defences) -> Result<(),
     const FED: u64 = 400;
     let mut settings = world.stage(name, 1, FED);
     settings.defences = defences;
-    let proxy = &world.get().0;
+    let proxy = &world.proxied().0;
     proxy.delay(&settings.name, late, 10);
     let begun = Instant::now();
     let mut copier = Copier::open(settings.clone())?;
@@ -208,12 +235,47 @@ fn too_large_a_record(world: &World) -> Result<(), Failed> {
     check(tally == Tally { seen: 100, lost: 0, doubled: 0 }, || format!("{tally:?}"))
 }
 
+/// Another client takes the worker's name and goes again, as a second instance under the same name
+/// would: the old consumer is lost for good, and a new one goes on where it was.
+fn taken_name(world: &World) -> Result<(), Failed> {
+    const FED: u64 = 1_000;
+    let settings = world.stage("taken", 1, FED);
+    let (brokers, input) = (world.proxied().1.direct(), Arc::clone(&settings.inputs[0]));
+    let mut copier = Copier::open(settings.clone())?;
+    copier.run(limit(100), Duration::from_secs(3), |_, _| None);
+    let rebuilds = copier.metrics.consumer_rebuilds.clone();
+    check(rebuilds.get() == 0, || "rebuilt without need".into())?;
+
+    let other: BaseConsumer = broker::client(&brokers)
+        .set("group.id", &settings.group)
+        .set("group.instance.id", &settings.name)
+        .set("session.timeout.ms", "10000")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    other.subscribe(&[&*input])?;
+    let until = Instant::now() + Duration::from_secs(20);
+    while other.assignment()?.count() == 0 {
+        check(Instant::now() < until, || "the name was not taken".into())?;
+        let _ = other.poll(Duration::from_millis(100));
+    }
+    drop(other);
+
+    feed(&brokers, &input, FED..2 * FED);
+    let aborted = copier.run(limit(100), Duration::from_secs(8), |_, _| None);
+    copier.close();
+    check(rebuilds.get() == 1, || format!("{} rebuilds, {aborted:?}", rebuilds.get()))?;
+    let tally = world.tally("taken", 2 * FED);
+    check(tally == Tally { seen: 2 * FED as usize, lost: 0, doubled: 0 }, || format!("{tally:?}"))
+}
+
 fn missing_topics_are_named(world: &World) -> Result<(), Failed> {
-    let mut settings = world.stage("missing", 1, 0);
+    let mut settings = world.stage_anywhere("missing", 1);
+    let input = Arc::clone(&settings.inputs[0]);
     settings.outputs.push("no.such.topic".into());
     match Copier::open(settings) {
         Err(LogError::Fatal(why)) => {
-            check(why.contains("no.such.topic") && !why.contains("missing.in"), || why.clone())
+            check(why.contains("no.such.topic") && !why.contains(&*input), || why.clone())
         }
         Err(other) => Err(other.to_string().into()),
         Ok(_) => Err("a missing topic was not noticed".into()),
@@ -221,17 +283,18 @@ fn missing_topics_are_named(world: &World) -> Result<(), Failed> {
 }
 
 fn put_and_tail(world: &World) -> Result<(), Failed> {
-    let settings = world.stage("tool", 3, 0);
+    let settings = world.stage_anywhere("tool", 3);
+    let topic = &settings.inputs[0];
     let records = (0..50).map(|id: u32| NewRecord {
         key: Some(id.to_string().into_bytes()),
         value: (id > 0).then(|| id.to_string().into_bytes()),
         headers: vec![("h".into(), Some(vec![0, 255])), ("none".into(), None)],
         timestamp_ms: Some(1_700_000_000_000),
     });
-    let put = tool::put(&settings, "tool.in", records)?;
+    let put = tool::put(&settings, topic, records)?;
     check(put == tool::Put { written: 50, ..tool::Put::default() }, || format!("{put:?}"))?;
     let mut seen = Vec::new();
-    tool::tail(&settings, "tool.in", None, |record| {
+    tool::tail(&settings, topic, None, |record| {
         seen.push(record);
         ControlFlow::Continue(())
     })?;
@@ -243,7 +306,7 @@ fn put_and_tail(world: &World) -> Result<(), Failed> {
     let whole = whole && seen.len() == 50 && seen.iter().any(|r| r.value.is_none());
     check(whole, || format!("{seen:?}"))?;
     let mut left = 7;
-    tool::tail(&settings, "tool.in", None, |_| {
+    tool::tail(&settings, topic, None, |_| {
         left -= 1;
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

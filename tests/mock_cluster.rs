@@ -1,6 +1,7 @@
 //! Errors that a broker answers with, injected into librdkafka's mock cluster one by one: each
-//! must land in its class through the real log. The mock cluster keeps no positions and shows
-//! aborted records, so nothing else is proven with it.
+//! must land in its class through the real log, and what the log hands out must go on where the last
+//! commit was. The mock cluster keeps no positions and shows aborted records, so nothing else is
+//! proven with it.
 
 mod support;
 
@@ -30,12 +31,19 @@ enum Outcome {
 struct Rig {
     cluster: MockCluster<'static, DefaultProducerContext>,
     copier: Copier,
+    /// The offsets of the records whose commits said Ok.
+    committed: Vec<i64>,
 }
 
 const ONE: Limit = Limit { records: 1, bytes: 1 << 20, linger: Duration::from_millis(50) };
 
 impl Rig {
     fn new(name: &str) -> Self {
+        Self::opened_under(name, &[])
+    }
+
+    /// The log's producer meets these errors while it takes over its name.
+    fn opened_under(name: &str, errors: &[RDKafkaRespErr]) -> Self {
         let cluster = MockCluster::new(1).expect("a mock cluster");
         cluster.create_topic("in", 1, 1).expect("an input");
         cluster.create_topic("out", 1, 1).expect("an output");
@@ -43,7 +51,9 @@ impl Rig {
         settings.inputs = vec!["in".into()];
         settings.outputs = vec!["out".into()];
         feed(&cluster.bootstrap_servers(), "in", 0..100);
-        let mut rig = Self { cluster, copier: Copier::open(settings).expect("a log") };
+        cluster.request_errors(Api::InitProducerId, errors);
+        let copier = Copier::open(settings).expect("a log");
+        let mut rig = Self { cluster, copier, committed: Vec::new() };
         // The first assignment takes the mock cluster three seconds.
         rig.commit(Duration::from_secs(15)).expect("a first commit");
         rig
@@ -52,7 +62,11 @@ impl Rig {
     fn commit(&mut self, within: Duration) -> Result<(), LogError> {
         let batch = self.copier.batch(ONE, within).expect("a record");
         let outputs = batch.records.iter().map(|r| self.copier.copy_of(r)).collect();
-        self.copier.log.commit(&batch.from, &batch.upto, outputs)
+        let result = self.copier.log.commit(&batch.from, &batch.upto, outputs);
+        if result.is_ok() {
+            self.committed.extend(batch.records.iter().map(|record| record.origin.offset));
+        }
+        result
     }
 
     fn replaced(&self) -> Vec<u64> {
@@ -89,8 +103,15 @@ impl Rig {
                 wrong.push(format!("{api:?} {error:?}: {outcome:?} instead of {expected:?}"));
             }
         }
-        self.copier.close();
+        self.close();
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+
+    /// What was aborted came again, and nothing else did.
+    fn close(self) {
+        self.copier.close();
+        let expected: Vec<_> = (0..self.committed.len() as i64).collect();
+        assert_eq!(self.committed, expected);
     }
 }
 
@@ -104,8 +125,11 @@ fn what_passes_is_repeated_inside() {
         (Api::Produce, E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, Hidden),
         (Api::Produce, E::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, Hidden),
         (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, Hidden),
+        (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, Hidden),
         (Api::AddOffsetsToTxn, E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, Hidden),
         (Api::AddOffsetsToTxn, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Hidden),
+        (Api::AddOffsetsToTxn, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, Hidden),
+        (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Hidden),
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, Hidden),
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, Hidden),
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, Hidden),
@@ -118,6 +142,7 @@ fn a_connection_that_breaks_costs_the_producer() {
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR__TRANSPORT, Replaced(Disconnect)),
         // The coordinator's connection is given up for the new coordinator's.
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Replaced(Disconnect)),
+        (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Replaced(Disconnect)),
         (Api::AddOffsetsToTxn, E::RD_KAFKA_RESP_ERR__TRANSPORT, Replaced(Disconnect)),
         (Api::Produce, E::RD_KAFKA_RESP_ERR__TRANSPORT, Replaced(Disconnect)),
     ]);
@@ -135,6 +160,11 @@ fn what_spoils_the_transaction_aborts_it() {
             Api::Produce,
             E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
             AbortedAndReplaced(Unauthorized, Refused),
+        ),
+        (
+            Api::Produce,
+            E::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+            AbortedAndReplaced(Fenced, Refused),
         ),
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, Aborted(Rebalance)),
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, Aborted(Rebalance)),
@@ -159,6 +189,11 @@ fn what_ends_the_producer_makes_a_new_one() {
             AbortedAndReplaced(Fenced, Fatal),
         ),
         (
+            Api::Produce,
+            E::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            AbortedAndReplaced(Fenced, Fatal),
+        ),
+        (
             Api::TxnOffsetCommit,
             E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
             AbortedAndReplaced(Fenced, Fatal),
@@ -174,8 +209,28 @@ fn what_ends_the_producer_makes_a_new_one() {
 }
 
 #[test]
+fn a_group_that_stays_without_its_coordinator_aborts() {
+    let mut rig = Rig::new("uncoordinated");
+    let error = E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    // librdkafka repeats it every half second for as long as the call lasts.
+    let outcome = rig.provoke(Api::TxnOffsetCommit, error, 20);
+    assert_eq!(outcome, Aborted(Offsets));
+    rig.close();
+}
+
+#[test]
+fn a_coordinator_that_is_not_there_yet_is_waited_for() {
+    // Longer than one call lasts.
+    let mut errors = vec![E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 8];
+    errors.push(E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    let rig = Rig::opened_under("waiting", &errors);
+    assert_eq!(rig.replaced(), [0; 5]);
+    rig.close();
+}
+
+#[test]
 fn brokers_that_go_away_are_waited_for() {
-    let Rig { cluster, copier } = Rig::new("away");
+    let Rig { cluster, copier, .. } = Rig::new("away");
     let health = copier.health.clone();
     let noticed = |connected: bool, what| {
         let until = Instant::now() + Duration::from_secs(20);

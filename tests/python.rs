@@ -25,6 +25,14 @@ fn python() -> Option<String> {
     found.then_some(python)
 }
 
+/// Who asks how a model is read is shown a page, not a program.
+#[test]
+fn the_python_script_is_short() {
+    let script = include_str!("../training/read_model.py");
+    assert!(script.lines().count() <= 40, "{} lines", script.lines().count());
+    assert!(script.lines().all(|line| line.len() <= 100));
+}
+
 #[test]
 fn the_python_script_gives_the_same_scores() {
     let Some(python) = python() else { return };
@@ -81,6 +89,7 @@ fn agree(python: &str, folder: &Path, tickets: &[Value]) {
         .arg("training/read_model.py")
         .arg(folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,27 +3,24 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/desk.rs"]
+mod desk;
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "used in part")]
+mod process;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use command::{MODEL, bad, good};
+use desk::{Daemon, EMBEDDED, get, put, tail, wait_for};
 
 /// Tickets that come with the project.
 const SAMPLE: &str = command::SAMPLE[1];
-
-fn triaged(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
-    command.current_dir(dir).env_clear().env("TRIAGED_MODEL__DIR", MODEL).env("HOSTNAME", "test");
-    command
-}
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|l| serde_json::from_str(l).expect("a JSON line")).collect()
@@ -37,7 +34,11 @@ fn folder() -> TempDir {
 fn the_demo_decides_every_ticket_once_and_serves_metrics() {
     let dir = folder();
     let free = ["demo", "--rate", "400", "--set", "admin.listen=127.0.0.1:0"];
-    let mut child = triaged(dir.path())
+    let mut child = Command::new(env!("CARGO_BIN_EXE_triaged"))
+        .current_dir(dir.path())
+        .env_clear()
+        .env("TRIAGED_MODEL__DIR", MODEL)
+        .env("HOSTNAME", "test")
         .args(free)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -67,108 +68,22 @@ fn the_demo_decides_every_ticket_once_and_serves_metrics() {
     assert!(good(dir.path(), &["demo", "--help"]).contains("resolves some by playbooks"));
 }
 
-/// A running daemon on the embedded log, killed with the test.
-struct Daemon {
-    child: Child,
-    admin: String,
-}
-
-impl Daemon {
-    fn start(dir: &Path) -> Self {
-        Self::start_with(dir, &["log.kind=embedded"])
-    }
-
-    fn start_with(dir: &Path, sets: &[&str]) -> Self {
-        let mut child = triaged(dir)
-            .args(["run", "--set", "logging.format=json"])
-            .args(sets.iter().flat_map(|set| ["--set", set]))
-            .args(["--set", "admin.listen=127.0.0.1:0"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
-        let started = lines
-            .by_ref()
-            .map(|l| l.expect("a line"))
-            .find(|l| l.contains("\"started\""))
-            .expect("it says that it started");
-        let started: Value = serde_json::from_str(&started).expect("a JSON log line");
-        let admin = started["listen"].as_str().expect("an address").to_owned();
-        // Somebody has to read on, or the daemon would block on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, admin }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().expect("kill").success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        let by = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < by {
-            if let Some(status) = self.child.try_wait().expect("a status") {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the daemon did not end");
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let by = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < by, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-const EMBEDDED: [&str; 2] = ["--set", "log.kind=embedded"];
-
 #[test]
 fn a_small_desk_without_a_broker() {
     let dir = folder();
     let here = dir.path();
     let mut input = fs::read_to_string(SAMPLE).expect("the sample");
     input.push_str("not a ticket\n");
-    fs::write(here.join("in.jsonl"), input).expect("a file");
     let mut daemon = Daemon::start(here);
-    good(here, &[&["put", "tickets.new", "in.jsonl"][..], &EMBEDDED].concat());
-    wait_for("all decided", || {
-        let page = get(&daemon.admin, "/metrics");
-        let count = |outcome: &str| {
-            let name = format!("triaged_records_out_total{{outcome=\"{outcome}\"}} ");
-            let line = page.lines().find(|l| l.starts_with(&name)).expect("the metric");
-            line[name.len()..].parse::<f64>().expect("a number") as u32
-        };
-        assert!(page.contains("triaged_malformed_total{reason=\"not_json\"}"));
-        count("routed") + count("review") + count("dead") == 401
-    });
+    put(here, "tickets.new", &input, &[]);
+    wait_for("all decided", || daemon.decided() == 401);
     assert!(get(&daemon.admin, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(&daemon.admin, "/livez").starts_with("HTTP/1.1 200"));
     daemon.signal("TERM");
     assert_eq!(daemon.exit_code(), Some(0));
 
-    let tail = |topic: &str| json_lines(&good(here, &[&["tail", topic][..], &EMBEDDED].concat()));
     let (routed, review, dead) =
-        (tail("tickets.routed"), tail("tickets.review"), tail("tickets.dead"));
+        (tail(here, "tickets.routed"), tail(here, "tickets.review"), tail(here, "tickets.dead"));
     assert_eq!(routed.len() + review.len() + dead.len(), 401);
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0]["value"], "not a ticket");
@@ -180,6 +95,65 @@ fn a_small_desk_without_a_broker() {
     assert_eq!(two.lines().count(), 2);
     let unknown = bad(here, &[&["tail", "no.such"][..], &EMBEDDED].concat());
     assert!(unknown.contains("no.such"), "{unknown}");
+}
+
+/// A ticket that the model is sure about, on its line.
+fn ticket(id: &str, text: &str) -> String {
+    let ticket = serde_json::json!({
+        "ticket_id": id, "subject": text, "body": text, "created_at": "2026-03-04T09:12:00Z",
+        "requester": "kim", "source": "email",
+    });
+    format!("{ticket}\n")
+}
+
+const VPN: &str = "The VPN client disconnects with error 691 since this morning.";
+const PRINTER: &str = "The printer jams at every page, there is paper in the tray.";
+
+#[test]
+fn with_a_topic_a_queue_a_ticket_is_in_that_of_its_queue_alone() {
+    let dir = folder();
+    let here = dir.path();
+    let mut daemon = Daemon::start_with(here, &["log.kind=embedded", "topics.per_queue=true"]);
+    put(here, "tickets.new", &(ticket("T-1", VPN) + &ticket("T-2", PRINTER)), &[]);
+    wait_for("all decided", || daemon.decided() == 2);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_code(), Some(0));
+    for (queue, id) in [("network", "T-1"), ("workplace", "T-2")] {
+        let records = tail(here, &format!("tickets.routed.{queue}"));
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0]["key"], id);
+        assert_eq!(records[0]["value"]["queue"], queue);
+    }
+    assert!(tail(here, "tickets.routed.servers").is_empty());
+    let none = bad(here, &[&["tail", "tickets.routed"][..], &EMBEDDED].concat());
+    assert!(none.contains("there is no topic `tickets.routed`"), "{none}");
+}
+
+#[test]
+fn tickets_of_all_input_topics_are_routed() {
+    let dir = folder();
+    let here = dir.path();
+    let inputs = "topics.input=tickets.new,tickets.mail";
+    let mut daemon = Daemon::start_with(here, &["log.kind=embedded", inputs]);
+    let more = ["--set", inputs];
+    put(here, "tickets.new", &ticket("T-1", VPN), &more);
+    put(here, "tickets.mail", &(ticket("M-1", VPN) + &ticket("M-2", PRINTER)), &more);
+    wait_for("all decided", || daemon.decided() == 3);
+    for (topic, records) in [("tickets.new", 1.0), ("tickets.mail", 2.0)] {
+        let series = format!("triaged_records_in_total{{topic=\"{topic}\"}}");
+        assert_eq!(daemon.metric(&series), records, "{topic}");
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_code(), Some(0));
+    let routed = tail(here, "tickets.routed");
+    let from = |record: &Value| {
+        let value = &record["value"];
+        [&value["ticket_id"], &value["origin"]["topic"]].map(|v| v.as_str().map(str::to_owned))
+    };
+    let mut from: Vec<_> = routed.iter().map(from).collect();
+    from.sort();
+    let pairs = [("M-1", "tickets.mail"), ("M-2", "tickets.mail"), ("T-1", "tickets.new")];
+    assert_eq!(from, pairs.map(|(id, topic)| [id, topic].map(|s| Some(s.to_owned()))));
 }
 
 #[test]
@@ -208,10 +182,9 @@ fn a_killed_daemon_goes_on_where_it_was() {
     let here = dir.path();
     let sample = fs::read_to_string(SAMPLE).expect("the sample");
     let count = sample.lines().count();
-    fs::write(here.join("in.jsonl"), &sample).expect("a file");
     for _ in 0..5 {
         let mut daemon = Daemon::start(here);
-        good(here, &[&["put", "tickets.new", "in.jsonl"][..], &EMBEDDED].concat());
+        put(here, "tickets.new", &sample, &[]);
         daemon.signal("KILL");
         daemon.exit_code();
     }
@@ -224,7 +197,7 @@ fn a_killed_daemon_goes_on_where_it_was() {
     assert_eq!(daemon.exit_code(), Some(0));
     let mut origins = Vec::new();
     for topic in ["tickets.routed", "tickets.review"] {
-        let records = json_lines(&good(here, &[&["tail", topic][..], &EMBEDDED].concat()));
+        let records = tail(here, topic);
         origins.extend(records.iter().map(|r| r["value"]["origin"]["offset"].as_u64()));
     }
     origins.sort();

@@ -1,7 +1,11 @@
 //! A day's stream of synthetic tickets through the real stages: what the playbooks that ship resolve, what they leave to
 //! people and why, what they do wrongly, and how long it takes. `make day` rewrites its section of docs/quality.md.
 
-use std::cmp::Ordering;
+#[path = "corpus/near.rs"]
+mod near;
+#[path = "day/wrong.rs"]
+mod wrong;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -14,6 +18,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use triaged::bundle;
 use triaged::config::Config;
 use triaged::health::Stop;
 use triaged::log::NewRecord;
@@ -21,6 +26,8 @@ use triaged::log::embedded::Store;
 use triaged::runbooks::{self, Runbooks};
 use triaged::service::{self, Service};
 
+/// Recognises requests.
+const MODEL: &str = "models/requests";
 const PAGE: &str = "docs/quality.md";
 const BEGIN: &str = "<!-- day: written by `make day` -->";
 const END: &str = "<!-- end of day -->";
@@ -51,6 +58,7 @@ struct Row {
     label_request: Option<String>,
     label_slot: Option<String>,
     label_near: Option<String>,
+    label_near_kind: Option<near::Kind>,
 }
 
 /// What a topic says of a ticket.
@@ -85,9 +93,14 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let text = fs::read_to_string(&arguments.stream)
         .with_context(|| format!("reading {}", arguments.stream.display()))?;
+    let rows: Vec<Row> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    ensure!(
+        rows.iter().all(|row| row.label_near.is_some() == row.label_near_kind.is_some()),
+        "{} does not say what its near misses are; make it again",
+        arguments.stream.display()
+    );
     let folder = tempfile::tempdir()?;
     let ends = run(&arguments, &text, folder.path())?;
-    let rows: Vec<Row> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let both: Vec<_> =
         rows.iter().filter_map(|row| Some((row, ends.get(&row.ticket_id)?))).collect();
     ensure!(both.len() == rows.len(), "{} of {} tickets are settled", both.len(), rows.len());
@@ -154,7 +167,7 @@ fn configuration(folder: &Path, port: u16) -> String {
     format!(
         "[log]\nkind = \"embedded\"\n[embedded]\ndir = \"{folder}/log\"\n\
          [stages]\nrun = [\"route\", \"resolve\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [resolve]\nplaybooks = \"{folder}/playbooks\"\nmodel = \"models/requests\"\n\
+         [resolve]\nplaybooks = \"{folder}/playbooks\"\nmodel = \"{MODEL}\"\n\
          hosts = [\"http://127.0.0.1:{port}\"]\nnetworks = [\"127.0.0.0/8\"]\n\
          calls_per_minute_per_host = 1000000\n\
          [resolve.caps]\nplaybook_per_minute = 1000000\nplaybook_per_hour = 1000000\n\
@@ -222,6 +235,7 @@ fn is_right(row: &Row, known: &Known) -> bool {
 }
 
 fn report(arguments: &Arguments, both: &Both<'_>) -> Result<String> {
+    let model = bundle::open(Path::new(MODEL))?;
     let requests: BTreeSet<&str> =
         both.iter().filter_map(|(row, _)| row.label_request.as_deref()).collect();
     let mut lines = String::new();
@@ -264,7 +278,7 @@ fn report(arguments: &Arguments, both: &Both<'_>) -> Result<String> {
         wait(0.99),
         wait(1.0),
         held(both)?,
-        wrong(both)?,
+        wrong::report(both, |row| wrong::weighty(&model, row))?,
     ))
 }
 
@@ -317,58 +331,6 @@ fn held(both: &Both<'_>) -> Result<String> {
     for (why, [resolvable, nameless, near, ordinary]) in counts {
         let why = if why.contains(' ') { why.to_owned() } else { format!("`{why}`") };
         writeln!(text, "| {why} | {resolvable} | {nameless} | {near} | {ordinary} |")?;
-    }
-    Ok(text)
-}
-
-/// Every wrong action, the surest first.
-fn wrong(both: &Both<'_>) -> Result<String> {
-    let wrong = both.iter().filter_map(|(row, end)| match end {
-        End::Acted { known, .. } if !is_right(row, known) => Some((row, known)),
-        _ => None,
-    });
-    let mut wrong: Vec<_> = wrong.collect();
-    if wrong.is_empty() {
-        return Ok(String::from("No action was wrong.\n"));
-    }
-    wrong.sort_by(|(_, a), (_, b)| {
-        b.confidence.partial_cmp(&a.confidence).unwrap_or(Ordering::Equal)
-    });
-    let near = wrong.iter().filter(|(row, _)| row.label_near.is_some()).count();
-    let value = wrong.iter();
-    let value =
-        value.filter(|(row, known)| row.label_request.as_ref() == Some(&known.playbook)).count();
-    let mut text = format!(
-        "All {} wrong actions: {near} are near misses that recognition takes for a request and that no word of the \
-         playbook's `unless` keeps out; {value} are the request that was asked for, on a wrong value.\n\n\
-         | ticket | playbook | on | confidence | begins | what it is |\n\
-         | --- | --- | --- | ---: | --- | --- |\n",
-        wrong.len()
-    );
-    for (row, known) in wrong {
-        let on: Vec<_> = known.slots.values().map(|v| v.as_str().unwrap_or_default()).collect();
-        let begins = format!("{}: {}", row.subject, row.body).replace('|', "/");
-        let begins = begins.split_whitespace().collect::<Vec<_>>().join(" ");
-        let begins: String = begins.chars().take(110).collect();
-        let confidence = known.confidence.map_or(String::new(), |c| format!("{c:.3}"));
-        let what = match row {
-            Row { label_request: Some(request), label_slot, .. } if *request == known.playbook => {
-                let slot = label_slot.as_deref().unwrap_or("nothing that it names");
-                format!("it asks for this on {slot}; other words fit the slot's pattern")
-            }
-            Row { label_request: Some(request), .. } => format!("it asks for `{request}`"),
-            Row { label_near: Some(near), .. } => {
-                format!("a near miss: it has the words of `{near}`, and does not ask for it")
-            }
-            row => format!("an ordinary ticket of {}", row.label_category),
-        };
-        writeln!(
-            text,
-            "| `{}` | `{}` | {} | {confidence} | {begins} | {what} |",
-            row.ticket_id,
-            known.playbook,
-            on.join(", ")
-        )?;
     }
     Ok(text)
 }

@@ -122,7 +122,7 @@ struct By {
 struct ModelArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The model's bundle; without it the one in the configuration
+    /// The model's bundle; without it the one in the configuration (the shipped one learnt from synthetic tickets)
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
 }

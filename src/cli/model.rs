@@ -226,7 +226,7 @@ fn try_folder(dir: &Path) -> io::Result<()> {
 
 #[derive(Args)]
 pub struct EvaluateArgs {
-    /// The model's bundle
+    /// The model's bundle; the one that ships is trained on synthetic tickets
     #[arg(long, value_name = "DIR", default_value = "models/default")]
     model: PathBuf,
     #[command(flatten)]

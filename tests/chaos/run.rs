@@ -73,6 +73,7 @@ fn main() {
         bounces: arguments.bounces,
         early: arguments.early,
         instances: arguments.instances,
+        workers: 1,
         quiet: Duration::from_secs(90),
     };
     let mut rows = Vec::new();
@@ -87,12 +88,12 @@ fn main() {
             });
             report::write_logs(&arguments.folder, &format!("{version}-{program}"), &outcome.logs);
             rows.push(Row::new(version, program, &outcome));
+            report::write_json(&arguments.folder, &rows);
             eprintln!("{}", report::table(&rows));
         }
     }
     let text = report::page(&rows, &storm, arguments.nodes);
     println!("{text}");
-    report::write_json(&arguments.folder, &rows);
     if let Some(page) = &arguments.write {
         report::rewrite(page, &text);
     }

@@ -4,9 +4,9 @@
 //! may advertise a proxy's address, and a direct one ([`Kafka::direct`]) that the nodes use among
 //! themselves and that readers and feeders use so that a fault in the proxy cannot blind them.
 
-use super::jars;
 use super::node::Node;
 use super::ports::Port;
+use super::{feed, jars};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -20,8 +20,18 @@ use tempfile::TempDir;
 pub const VERSIONS: [&str; 2] = ["3.9.1", "4.1.1"];
 pub const NEWEST: &str = VERSIONS[1];
 
-/// Names a broker that is already there, instead of starting one.
+/// Names a broker that is already there, for tests that any broker will do for.
 pub const EXTERNAL: &str = "TRIAGED_TEST_KAFKA";
+
+/// The broker that [`EXTERNAL`] names, if it does.
+pub fn named() -> Option<String> {
+    std::env::var(EXTERNAL).ok().filter(|address| !address.is_empty())
+}
+
+/// A name for the topics and groups of one test that no other run has: a named broker may see many.
+pub fn unique(test: &str) -> String {
+    format!("triaged-test-{:x}-{test}", feed::now_us())
+}
 
 /// Why the tests that need a broker did not run.
 #[derive(Debug)]
@@ -35,11 +45,16 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Whether tests on an own broker cannot run here; says why on stderr. Where they must run, as in
-/// CI, `TRIAGED_TEST_KAFKA_REQUIRED=1` makes that a failure.
+/// Whether tests on an own broker cannot run here; says why on stderr. Those that any broker will do
+/// for can nevertheless where one is [`named`]. Where all must run, as in CI,
+/// `TRIAGED_TEST_KAFKA_REQUIRED=1` makes it a failure.
 pub fn missing(version: &str) -> bool {
     let Err(why) = jars::fetch(version) else { return false };
-    let skipped = Skipped { why };
+    let others = match named() {
+        Some(address) => format!("; those that need no broker of their own run on {address}"),
+        None => format!(" and {EXTERNAL} is not set"),
+    };
+    let skipped = Skipped { why: why + &others };
     assert!(std::env::var_os("TRIAGED_TEST_KAFKA_REQUIRED").is_none(), "{skipped}");
     eprintln!("{skipped}");
     true
@@ -69,25 +84,20 @@ pub struct Kafka {
 impl Kafka {
     /// The broker that `TRIAGED_TEST_KAFKA` names, or an own one.
     pub fn obtain(version: &str) -> Result<Self, Skipped> {
-        match std::env::var(EXTERNAL) {
-            Ok(address) if !address.is_empty() => {
-                wait_for_metadata(&address, 1)
-                    .map_err(|why| Skipped { why: format!("{EXTERNAL}={address}: {why}") })?;
-                Ok(Self { external: Some(address), nodes: Vec::new(), _folder: None })
-            }
-            _ => Self::start(Setup::single(version)),
-        }
+        let Some(address) = named() else { return Self::start(Setup::single(version)) };
+        wait_for_metadata(&address, 1)
+            .map_err(|why| Skipped { why: format!("{EXTERNAL}={address}: {why}") })?;
+        Ok(Self { external: Some(address), nodes: Vec::new(), _folder: None })
     }
 
-    /// Always an own cluster: replication factor 3, at least 2 in sync.
+    /// Always an own cluster; with three nodes replication factor 3, at least 2 in sync.
     pub fn cluster(version: &str, nodes: usize) -> Result<Self, Skipped> {
         Self::start(Setup { version, nodes, advertise: Vec::new() })
     }
 
     /// Always an own one, as `setup` says.
     pub fn start(setup: Setup<'_>) -> Result<Self, Skipped> {
-        let jars = jars::fetch(setup.version)
-            .map_err(|why| Skipped { why: format!("{why} and {EXTERNAL} is not set") })?;
+        let jars = jars::fetch(setup.version).map_err(|why| Skipped { why })?;
         let folder = tempfile::Builder::new()
             .prefix("triaged-kafka-")
             .disable_cleanup(std::env::var_os("TRIAGED_TEST_KEEP").is_some())
@@ -118,11 +128,6 @@ impl Kafka {
         Ok(kafka)
     }
 
-    /// Whether faults can be made: only on brokers that are ours.
-    pub fn own(&self) -> bool {
-        self.external.is_none()
-    }
-
     /// Where the client under test connects to.
     pub fn bootstrap(&self) -> String {
         self.addresses(|node| node.client.address())
@@ -148,55 +153,69 @@ impl Kafka {
         &self.nodes[index]
     }
 
-    /// Creates a topic and waits until every partition has a leader. `configs` are topic settings.
+    /// Creates a topic and waits until it is settled. `configs` are topic settings. A named broker has
+    /// a replication factor of its own.
     pub fn create_topic(&self, name: &str, partitions: i32, rf: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> =
             client(&self.direct()).create().expect("an admin client");
+        let rf = if self.external.is_some() { -1 } else { rf };
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(rf));
         for (key, value) in configs {
             topic = topic.set(key, value);
         }
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-        let results = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime")
-            .block_on(admin.create_topics([&topic], &options))
-            .expect("create_topics is answered");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let results = loop {
+            match runtime.block_on(admin.create_topics([&topic], &options)) {
+                Ok(results) => break results,
+                // The client lets go of the address that it began with once it knows the brokers.
+                Err(error)
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::DestroyBroker)
+                        && Instant::now() < deadline => {}
+                Err(error) => panic!("create_topics is not answered: {error}"),
+            }
+        };
         for result in results {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => panic!("topic {name} was not created: {code}"),
             }
         }
-        self.wait_settled(Duration::from_secs(30));
+        self.wait_until(Some(name), "settle", Duration::from_secs(30), settled);
     }
 
     /// Waits until every partition has a leader and all of its replicas in sync, so that the next
     /// fault hits a whole cluster.
     pub fn wait_settled(&self, within: Duration) {
-        self.wait_until("settle", within, |partition| {
-            partition.error().is_none()
-                && partition.leader() >= 0
-                && partition.isr().len() == partition.replicas().len()
-        });
+        self.wait_until(None, "settle", within, settled);
     }
 
     /// Waits until the others lead all that a dead node led. One that comes back before goes on as the
     /// leader that it was, with records that only it has (docs/decisions/0012).
     pub fn wait_taken_over(&self, index: usize, within: Duration) {
         let dead = index as i32 + 1;
-        self.wait_until("take over", within, |partition| {
+        self.wait_until(None, "take over", within, |partition| {
             partition.leader() >= 0 && partition.leader() != dead
         });
     }
 
-    fn wait_until(&self, what: &str, within: Duration, holds: impl Fn(&MetadataPartition) -> bool) {
+    /// Of one topic, or of all.
+    fn wait_until(
+        &self,
+        topic: Option<&str>,
+        what: &str,
+        within: Duration,
+        holds: impl Fn(&MetadataPartition) -> bool,
+    ) {
         let consumer: BaseConsumer = client(&self.direct()).create().expect("a consumer");
         let deadline = Instant::now() + within;
         loop {
-            let all = consumer
-                .fetch_metadata(None, Duration::from_secs(2))
-                .is_ok_and(|m| m.topics().iter().flat_map(MetadataTopic::partitions).all(&holds));
+            let all = consumer.fetch_metadata(topic, Duration::from_secs(2)).is_ok_and(|m| {
+                // A topic that a broker has not heard of yet has no partitions.
+                m.topics().iter().all(|topic| !topic.partitions().is_empty())
+                    && m.topics().iter().flat_map(MetadataTopic::partitions).all(&holds)
+            });
             if all {
                 return;
             }
@@ -204,6 +223,12 @@ impl Kafka {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+fn settled(partition: &MetadataPartition) -> bool {
+    partition.error().is_none()
+        && partition.leader() >= 0
+        && partition.isr().len() == partition.replicas().len()
 }
 
 /// A client's settings towards `brokers`, with reconnects quick enough for bounces.

@@ -24,6 +24,8 @@ pub struct Storm {
     /// A killed broker of several comes back before the others have noticed.
     pub early: bool,
     pub instances: usize,
+    /// Of each instance.
+    pub workers: usize,
     /// How long without any output until the rest is given up as lost.
     pub quiet: Duration,
 }
@@ -136,7 +138,7 @@ impl Storm {
                     topics,
                     group: &group,
                     name: &name,
-                    workers: 1,
+                    workers: self.workers,
                     extra: "",
                 };
                 program(&settings)

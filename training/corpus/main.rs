@@ -2,6 +2,7 @@
 
 mod grammar;
 mod korean;
+mod near;
 mod noise;
 mod requests;
 mod rng;

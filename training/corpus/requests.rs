@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::grammar::{Both, Grammar, Lang, Leaf, read};
+use crate::near::Kind;
 use crate::rng::Rng;
 use crate::text::{Plan, Said, Writer};
 use crate::ticket::{LEVELS, Stream, Ticket, created_at, ticket};
@@ -89,7 +90,39 @@ pub struct Wordings {
     /// Names what the request is about, as `%slot%`.
     pub name: Vec<String>,
     /// Whole texts that must not be taken for the request.
-    pub near: Vec<String>,
+    near: Vec<Near>,
+}
+
+/// A near miss. Those of the day say of which kind they are, for its wrong actions to be explained.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Near {
+    Text(String),
+    OfKind { kind: Kind, text: String },
+}
+
+impl Near {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::OfKind { text, .. } => text,
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Text(_) => None,
+            Self::OfKind { kind, .. } => Some(*kind),
+        }
+    }
+}
+
+impl Wordings {
+    /// All templates by list, the subjects first.
+    pub fn lists(&self) -> [Vec<&str>; 5] {
+        let [subject, ask, why, name] = [&self.subject, &self.ask, &self.why, &self.name]
+            .map(|list| list.iter().map(String::as_str).collect());
+        [subject, ask, why, name, self.near.iter().map(Near::text).collect()]
+    }
 }
 
 impl Request {
@@ -116,6 +149,10 @@ pub struct Line {
     /// The request that an ordinary ticket looks like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_near: Option<String>,
+    /// What such a ticket really says, in the day's stream. Training tickets keep the bytes whose checksum the model that
+    /// ships names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_near_kind: Option<Kind>,
 }
 
 /// The requests in a folder, in the order of their files' names.
@@ -130,13 +167,15 @@ pub fn load(dir: &Path, grammar: &Grammar) -> Result<Vec<Request>> {
         let name = &request.request;
         ensure!(grammar.leaf(&request.category).is_some(), "{name}: no such category");
         for wordings in [&request.train, &request.day].map(|both| [&both.en, &both.ko]).concat() {
-            let Wordings { subject, ask, why, name: names, near } = wordings;
-            for templates in [subject, ask, why, names, near] {
+            for templates in wordings.lists() {
                 ensure!(!templates.is_empty(), "{name}: a list is empty");
                 for template in templates {
                     grammar.check_slots(template).with_context(|| name.clone())?;
                 }
             }
+        }
+        for near in [&request.day.en, &request.day.ko].into_iter().flat_map(|w| &w.near) {
+            ensure!(near.kind().is_some(), "{name}: of which kind is {:?}?", near.text());
         }
     }
     Ok(requests)
@@ -175,6 +214,7 @@ fn ordinary(grammar: &Grammar, seed: u64, part: Part, n: u32) -> Line {
         label_request: None,
         label_slot: None,
         label_near: None,
+        label_near_kind: None,
     }
 }
 
@@ -190,15 +230,16 @@ fn asking(grammar: &Grammar, requests: &[Request], part: Part, real: bool, rng: 
 
     let place = rng.below(100);
     let (in_field, in_text) = (place < 50, (50..95).contains(&place));
+    let [_, ask, _, _, near] = words.lists();
     let said = Said {
         // A subject that asks would contradict a text that does not.
         subject: if real { &words.subject } else { &leaf.phrases(lang).subject },
-        main: if real { &words.ask } else { &words.near },
+        main: if real { &ask } else { &near },
         why: if real { &words.why } else { &[] },
         name: if real && in_text { &words.name } else { &[] },
         slot: &value,
     };
-    let text = Writer::new(grammar, plan, rng).write_request(said);
+    let (text, main) = Writer::new(grammar, plan, rng).write_request(said);
     let mut custom = BTreeMap::new();
     if in_field {
         custom.insert(request.field.clone(), value.clone());
@@ -225,6 +266,7 @@ fn asking(grammar: &Grammar, requests: &[Request], part: Part, real: bool, rng: 
         label_request: real.then(|| request.request.clone()),
         label_slot: (real && (in_field || in_text)).then_some(value),
         label_near: (!real).then(|| request.request.clone()),
+        label_near_kind: if real { None } else { words.near[main].kind() },
     }
 }
 

@@ -1,9 +1,13 @@
 //! A ticket's subject and body: which sentences, in which order, with which noise.
 
+mod request;
+
 use crate::grammar::{Grammar, Lang, Leaf, Person, Pools};
 use crate::korean::{self, Register};
 use crate::noise;
 use crate::rng::Rng;
+
+pub use request::Said;
 
 /// What the text is to say; levels are 0 high, 1 medium, 2 low.
 #[derive(Clone, Copy)]
@@ -19,18 +23,6 @@ pub struct Text {
     pub subject: String,
     pub body: String,
 }
-
-/// What a ticket with a request says: templates, and what takes the place of `%slot%` in them.
-pub struct Said<'a> {
-    pub subject: &'a [String],
-    pub main: &'a [String],
-    pub why: &'a [String],
-    pub name: &'a [String],
-    pub slot: &'a str,
-}
-
-/// Stands for a slot's value while the text is typed: people paste names, they do not mistype them.
-const SLOT: &str = "\u{e000}";
 
 /// One writer's habits, drawn once a ticket.
 struct Habits {
@@ -79,30 +71,6 @@ impl<'a> Writer<'a> {
             subject: format!("{mark}{}", self.typed(&text.subject)),
             body: self.typed(&text.body),
         }
-    }
-
-    /// A ticket that asks for something, or seems to.
-    pub fn write_request(mut self, said: Said<'_>) -> Text {
-        let subject = if self.rng.chance(250) {
-            self.say(&self.pools().subject)
-        } else {
-            self.say(said.subject)
-        };
-        let mut parts = vec![self.say(said.main)];
-        if !said.why.is_empty() && self.rng.chance(550) {
-            let why = self.say(said.why);
-            parts.insert(self.rng.below(2), why);
-        }
-        if !said.name.is_empty() {
-            parts.push(self.say(said.name));
-        }
-        if self.rng.chance(150) {
-            parts.push(self.say(&self.pools().generic));
-        }
-        let body = parts.join(" ").replace("%slot%", SLOT);
-        let body = if self.rng.chance(200) { body } else { self.framed(body) };
-        let whole = |text: String| text.replace(SLOT, said.slot);
-        Text { subject: self.typed(&subject), body: whole(self.typed(&body)) }
     }
 
     fn urgent_mark(&mut self) -> &'static str {
@@ -158,9 +126,15 @@ impl<'a> Writer<'a> {
 
     /// A sentence in this writer's own tone.
     fn say(&mut self, pool: &[String]) -> String {
+        let template = self.rng.pick(pool);
+        self.say_this(template)
+    }
+
+    /// The same, of this template.
+    fn say_this(&mut self, template: &str) -> String {
         // Choices may leave two spaces, one before the full stop, or a full stop too many.
         let text = self
-            .set_phrase(pool)
+            .expand(template)
             .replace("  ", " ")
             .replace(" .", ".")
             .replace(" ,", ",")

@@ -14,7 +14,8 @@ Row = dict[str, str]
 def why(row: Row) -> str:
     """What a wrong answer has in common with a request."""
     if row.get("label_near"):
-        return f"a near miss: it has the words of `{row['label_near']}`, and does not ask for it"
+        kind = row["label_near_kind"].replace("_", " ")
+        return f"a near miss ({kind}): it has the words of `{row['label_near']}`, and does not ask for it"
     if "label_request" in row:
         return f"it asks for `{row['label_request']}`"
     return f"an ordinary ticket of {row['label_category']}"

@@ -286,6 +286,48 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_is_a_lasting_member_that_shares_step_by_step_and_reads_from_the_start() {
+        let mut settings = KafkaSettings::new("b:9092", "g", "triaged-pod-0");
+        for (key, value) in [
+            ("group.id", "other"),
+            ("group.instance.id", "other"),
+            ("transactional.id", "other"),
+            ("partition.assignment.strategy", "range"),
+            ("auto.offset.reset", "latest"),
+            ("enable.auto.offset.store", "true"),
+            ("enable.idempotence", "false"),
+        ] {
+            settings.properties.insert(key.into(), value.into());
+        }
+        let (consumer, producer) = (settings.consumer(), settings.producer());
+        assert_eq!(consumer.get("group.id"), Some("g"));
+        assert_eq!(consumer.get("group.instance.id"), Some("triaged-pod-0"));
+        assert_eq!(producer.get("transactional.id"), consumer.get("group.instance.id"));
+        assert_eq!(consumer.get("partition.assignment.strategy"), Some("cooperative-sticky"));
+        assert_eq!(consumer.get("auto.offset.reset"), Some("earliest"));
+        assert_eq!(consumer.get("enable.auto.offset.store"), Some("false"));
+        assert_eq!(producer.get("enable.idempotence"), Some("true"));
+        // A guest leaves nothing behind that the group would wait for.
+        assert_eq!(settings.guest().get("group.instance.id"), None);
+        assert_eq!(
+            settings.guest().get("partition.assignment.strategy"),
+            Some("cooperative-sticky")
+        );
+    }
+
+    #[test]
+    fn what_waits_in_the_clients_is_bounded_and_an_operator_may_set_what_is_read_ahead() {
+        let mut settings = KafkaSettings::new("b:9092", "g", "n");
+        let consumer = settings.consumer();
+        assert_eq!(consumer.get("queued.min.messages"), Some("5000"));
+        assert_eq!(consumer.get("queued.max.messages.kbytes"), Some("8192"));
+        assert_eq!(consumer.get("fetch.queue.backoff.ms"), Some("10"));
+        assert_eq!(settings.producer().get("queue.buffering.max.kbytes"), Some("131072"));
+        settings.properties.insert("queued.max.messages.kbytes".into(), "1024".into());
+        assert_eq!(settings.consumer().get("queued.max.messages.kbytes"), Some("1024"));
+    }
+
+    #[test]
     fn every_problem_of_the_properties_is_named_without_its_value() {
         let mut settings = KafkaSettings::new("b:9092", "g", "n");
         settings.properties.insert("no.such.property".into(), "secret-1".into());
@@ -296,6 +338,7 @@ mod tests {
         assert!(problems.iter().all(|p| !p.contains("secret")), "{problems:?}");
         assert!(KafkaSettings::new("b:9092", "g", "n").problems().is_empty());
     }
+
     #[test]
     fn what_only_goes_wrong_together_is_found_without_a_network() {
         let mut settings = KafkaSettings::new("nowhere.invalid:9092", "g", "n");
