@@ -9,9 +9,12 @@ use std::time::Duration;
 
 const BEGIN: &str = "<!-- chaos:begin -->";
 const END: &str = "<!-- chaos:end -->";
+const RESULTS: &str = "results.json";
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct Row {
+    /// What it was measured with.
+    pub storm: String,
     pub kafka: String,
     pub program: String,
     pub clean: bool,
@@ -36,7 +39,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn new(kafka: &str, program: &str, outcome: &Outcome) -> Self {
+    pub fn new(kafka: &str, program: &str, storm: String, outcome: &Outcome) -> Self {
         let verdict = &outcome.verdict;
         let seconds = |duration: Duration| (duration.as_secs_f64() * 100.0).round() / 100.0;
         let recovery = |broker_down| {
@@ -44,6 +47,7 @@ impl Row {
             [0.5, 0.99, 1.0].map(|part| seconds(percentile(&times, part)))
         };
         Self {
+            storm,
             kafka: kafka.into(),
             program: program.into(),
             clean: verdict.is_clean(),
@@ -102,22 +106,38 @@ fn times([p50, p99, max]: [f64; 3]) -> String {
     format!("{p50:.1}, {p99:.1}, {max:.1} s")
 }
 
-/// What stands between the markers: the run's own figures, then the table.
-pub fn page(rows: &[Row], storm: &Storm, nodes: usize) -> String {
+/// The storm in words.
+pub fn describe(storm: &Storm, nodes: usize) -> String {
     let Storm { seed, tickets, per_second, instances, zombie, .. } = storm;
     let zombie = zombie.map_or(String::new(), |d| {
         format!(", one instance stopped for {} s and continued", d.as_secs())
     });
     format!(
-        "{tickets} tickets at {per_second}/s, {nodes} brokers, {instances} instances{zombie}, \
-         seed {seed}.\n\n{}",
-        table(rows)
+        "{tickets} tickets at {per_second}/s, {nodes} brokers, {instances} instances{zombie}, seed {seed}."
     )
 }
 
+/// Puts a row in place of the one of the same program and version, if there is one.
+pub fn put(rows: &mut Vec<Row>, new: Row) {
+    let is_same = |row: &&mut Row| row.kafka == new.kafka && row.program == new.program;
+    match rows.iter_mut().find(is_same) {
+        Some(old) => *old = new,
+        None => rows.push(new),
+    }
+}
+
+/// The rows of earlier runs of the same storm: a program that is not run again keeps its row.
+pub fn earlier(folder: &Path, storm: &str) -> Vec<Row> {
+    let text = fs::read_to_string(folder.join(RESULTS)).unwrap_or_default();
+    let mut rows: Vec<Row> = serde_json::from_str(&text).unwrap_or_default();
+    rows.retain(|row| row.storm == storm);
+    rows
+}
+
 pub fn write_json(folder: &Path, rows: &[Row]) {
+    fs::create_dir_all(folder).expect("a folder for the results");
     let json = serde_json::to_string_pretty(rows).expect("rows can be written as JSON");
-    fs::write(folder.join("results.json"), json + "\n").expect("the results are written");
+    fs::write(folder.join(RESULTS), json + "\n").expect("the results are written");
 }
 
 pub fn write_logs(folder: &Path, run: &str, logs: &[String]) {

@@ -49,7 +49,8 @@ struct Arguments {
     zombie: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What to run: triaged, at_least_once, tutorial.
+    /// What to run: triaged, at_least_once, tutorial. The others keep what an earlier run of the same
+    /// storm wrote into the folder.
     #[arg(long, value_delimiter = ',', default_values = ["triaged", "at_least_once", "tutorial"])]
     programs: Vec<String>,
     /// Rewrite the table between the markers in this file.
@@ -76,7 +77,9 @@ fn main() {
         workers: 1,
         quiet: Duration::from_secs(90),
     };
-    let mut rows = Vec::new();
+    let words = report::describe(&storm, arguments.nodes);
+    let mut rows = report::earlier(&arguments.folder, &words);
+    let mut broken = false;
     for version in &arguments.kafka {
         let kafka = Kafka::cluster(version, arguments.nodes).unwrap_or_else(|why| panic!("{why}"));
         for program in &arguments.programs {
@@ -87,17 +90,17 @@ fn main() {
                 baseline => Instance::baseline(&built.join("examples").join(baseline), settings),
             });
             report::write_logs(&arguments.folder, &format!("{version}-{program}"), &outcome.logs);
-            rows.push(Row::new(version, program, &outcome));
+            broken |= program == "triaged" && !outcome.verdict.is_clean();
+            report::put(&mut rows, Row::new(version, program, words.clone(), &outcome));
             report::write_json(&arguments.folder, &rows);
             eprintln!("{}", report::table(&rows));
         }
     }
-    let text = report::page(&rows, &storm, arguments.nodes);
+    let text = format!("{words}\n\n{}", report::table(&rows));
     println!("{text}");
     if let Some(page) = &arguments.write {
         report::rewrite(page, &text);
     }
-    let broken = rows.iter().any(|row| row.program == "triaged" && !row.clean);
     if broken {
         eprintln!("the daemon lost, doubled or reordered something");
         std::process::exit(1);

@@ -46,7 +46,7 @@ pub struct Outcome {
 }
 
 /// A kill of an instance, and how long it was felt.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Kill {
     pub seconds: f64,
     pub recovery: Duration,

@@ -20,6 +20,8 @@ use crate::metrics::Metrics;
 
 /// How often the group is looked at. What is left over at two looks is dealt anew.
 const EVERY: Duration = Duration::from_secs(10);
+/// The same after the start, while the group is dealing, and where something was left over.
+const SOON: Duration = Duration::from_secs(2);
 /// A look that has to wait, as for a broker that is away, takes this part of a worker's time at most.
 const PART: u32 = 60;
 const QUERY: Duration = Duration::from_secs(1);
@@ -35,7 +37,7 @@ pub(super) struct Coverage {
 
 impl Coverage {
     pub fn new() -> Self {
-        Self { next: Instant::now() + EVERY, open: false, guest: None }
+        Self { next: Instant::now() + SOON, open: false, guest: None }
     }
 
     /// Sends a guest away, if there is one.
@@ -65,7 +67,11 @@ impl Coverage {
             return;
         }
         let seen = left_over(consumer, settings, metrics);
-        self.next = Instant::now() + EVERY.max(begin.elapsed() * PART);
+        let pause = match &seen {
+            Ok(Some((_, 0))) | Err(_) => EVERY,
+            Ok(_) => SOON,
+        };
+        self.next = Instant::now() + pause.max(begin.elapsed() * PART);
         // Brokers that do not answer, or do not let us ask, are somebody else's news.
         let Ok(Some((mine, left_over))) = seen else { return };
         let before = std::mem::replace(&mut self.open, left_over > 0);
