@@ -15,6 +15,21 @@ use support::verify::{self, Reader, Topics};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_triaged");
 
+/// Two instances at a steady rate, and no fault.
+const STEADY: Storm = Storm {
+    seed: 0,
+    tickets: 0,
+    per_second: 700,
+    kills: 0,
+    terms: 0,
+    zombie: None,
+    bounces: 0,
+    early: false,
+    instances: 2,
+    workers: 1,
+    quiet: Duration::from_secs(40),
+};
+
 fn main() {
     let skip = broker::missing(NEWEST);
     let own = |name: &str, test: fn() -> Result<(), Failed>| {
@@ -54,19 +69,8 @@ fn instance(settings: &Settings<'_>) -> Instance {
 }
 
 fn kill_9_loses_and_doubles_nothing() -> Result<(), Failed> {
-    let storm = Storm {
-        seed: 1,
-        tickets: 50_000,
-        per_second: 700,
-        kills: 16,
-        terms: 0,
-        zombie: Some(Duration::from_secs(14)),
-        bounces: 1,
-        early: false,
-        instances: 2,
-        workers: 1,
-        quiet: Duration::from_secs(40),
-    };
+    let zombie = Some(Duration::from_secs(14));
+    let storm = Storm { seed: 1, tickets: 50_000, kills: 16, zombie, bounces: 1, ..STEADY };
     let kafka = Kafka::start(Setup::single(NEWEST)).map_err(|skipped| skipped.to_string())?;
     let outcome = storm.run(&kafka, &Topics::named(""), instance);
     for kill in &outcome.kills {
@@ -79,19 +83,9 @@ fn kill_9_loses_and_doubles_nothing() -> Result<(), Failed> {
 
 /// Instances of two workers each, and a broker whose work two others take over.
 fn three_brokers_lose_and_double_nothing() -> Result<(), Failed> {
-    let storm = Storm {
-        seed: 3,
-        tickets: 6_000,
-        per_second: 700,
-        kills: 3,
-        terms: 0,
-        zombie: None,
-        bounces: 1,
-        early: false,
-        instances: 2,
-        workers: 2,
-        quiet: Duration::from_secs(60),
-    };
+    let quiet = Duration::from_secs(60);
+    let storm =
+        Storm { seed: 3, tickets: 6_000, kills: 3, bounces: 1, workers: 2, quiet, ..STEADY };
     let kafka = Kafka::cluster(NEWEST, 3).map_err(|skipped| skipped.to_string())?;
     let outcome = storm.run(&kafka, &Topics::named(""), instance);
     ensure(outcome.verdict.is_clean(), format!("{:?}", outcome.verdict))?;
@@ -100,19 +94,7 @@ fn three_brokers_lose_and_double_nothing() -> Result<(), Failed> {
 }
 
 fn sigterm_under_load_ends_cleanly() -> Result<(), Failed> {
-    let storm = Storm {
-        seed: 2,
-        tickets: 10_000,
-        per_second: 700,
-        kills: 0,
-        terms: 6,
-        zombie: None,
-        bounces: 0,
-        early: false,
-        instances: 2,
-        workers: 1,
-        quiet: Duration::from_secs(40),
-    };
+    let storm = Storm { seed: 2, tickets: 10_000, terms: 6, ..STEADY };
     let outcome = storm.run(&any_kafka()?, &own_topics("sigterm").0, instance);
     ensure(outcome.verdict.is_clean(), format!("{:?}", outcome.verdict))?;
     for (status, took) in &outcome.terms {

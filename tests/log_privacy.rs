@@ -12,7 +12,7 @@ mod process;
 #[path = "support/runbook.rs"]
 mod runbook;
 
-use desk::{Daemon, put, tail, wait_for};
+use desk::{Daemon, put, resolving, tail, wait_for};
 use runbook::{Reply, Runbook};
 use serde_json::{Value, json};
 
@@ -73,17 +73,8 @@ fn no_text_of_a_ticket_and_no_personal_data_is_logged() {
     });
     let text = playbook::text("unlock", runbook.port, "at-least-once");
     playbook::write(&dir.join("playbooks"), [text]);
-    let hosts = format!("resolve.hosts={}", runbook.host());
-    let sets = [
-        "log.kind=embedded",
-        "logging.level=trace",
-        "stages.run=route,resolve",
-        "resolve.playbooks=playbooks",
-        "resolve.networks=127.0.0.0/8",
-        "resolve.remember_days=0",
-        "resolve.caps.requester_per_minute=10",
-        &hosts,
-    ];
+    let mut sets = resolving(&runbook.host());
+    sets.extend(["logging.level=trace", "resolve.caps.requester_per_minute=10"].map(str::to_owned));
     let mut daemon = Daemon::start_with(dir, &sets);
     put(dir, "tickets.new", &lines, &[]);
     wait_for("all decided", || daemon.decided() == 5);

@@ -3,6 +3,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/desk.rs"]
+mod desk;
 #[path = "support/playbook.rs"]
 mod playbook;
 #[path = "support/process.rs"]
@@ -14,15 +16,11 @@ mod runbook;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use command::{MODEL, good, run};
-use process::Process;
+use command::{good, run};
+use desk::{Daemon, EMBEDDED, put, resolving, wait_for};
 use runbook::{Reply, Runbook};
 use serde_json::{Value, json};
-
-const CONFIG: &str = "triaged.toml";
 
 fn ticket(id: &str, subject: &str, user: &str) -> Value {
     json!({
@@ -32,25 +30,15 @@ fn ticket(id: &str, subject: &str, user: &str) -> Value {
     })
 }
 
-fn put(dir: &Path, topic: &str, records: &[Value]) {
-    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
-    fs::write(dir.join("in.jsonl"), lines.join("\n")).expect("a file");
-    good(dir, &["put", topic, "in.jsonl", "--config", CONFIG]);
-}
-
 /// All records of a topic; none while the daemon has not made it.
 fn tail(dir: &Path, topic: &str) -> Vec<Value> {
-    let output = run(dir, &["tail", topic, "--config", CONFIG]);
+    let output = run(dir, &[&["tail", topic][..], &EMBEDDED].concat());
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
 }
 
-fn wait_for(dir: &Path, topic: &str, records: usize) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while tail(dir, topic).len() < records {
-        assert!(Instant::now() < deadline, "{records} records never came to {topic}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn wait_for_outcomes(dir: &Path, records: usize) {
+    wait_for("an outcome", || tail(dir, "tickets.outcomes").len() >= records);
 }
 
 /// The published schema of the events of one type.
@@ -78,30 +66,24 @@ fn every_event_of_resolving_keeps_to_its_schema() {
         &dir.join("playbooks"),
         [playbook::text("unlock", runbook.port, "at-least-once")],
     );
-    let config = format!(
-        "log.kind = \"embedded\"\nadmin.listen = \"127.0.0.1:0\"\nlogging.level = \"error\"\n\
-         stages.run = [\"route\", \"resolve\"]\n\
-         [resolve]\nplaybooks = \"playbooks\"\nhosts = [\"{}\"]\nnetworks = [\"127.0.0.0/8\"]\n\
-         remember_days = 0\n",
-        runbook.host()
-    );
-    fs::write(dir.join(CONFIG), config).expect("a configuration");
-
-    let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
-    command.current_dir(dir).env_clear().env("HOSTNAME", "test").env("TRIAGED_MODEL__DIR", MODEL);
-    command.args(["run", "--config", CONFIG]).stderr(Stdio::inherit());
-    let _daemon = Process::spawn(&mut command).expect("a daemon");
+    let sets = resolving(&runbook.host());
+    let _daemon = Daemon::start_with(dir, &sets);
+    let with: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let put = |topic: &str, records: &[Value]| {
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        put(dir, topic, &lines.join("\n"), &with);
+    };
     let tickets = [
         ticket("T-done", "do unlock", "kim"),
         ticket("T-failed", "do unlock", "lee"),
         ticket("T-other", "vpn is slow", "kim"),
     ];
-    put(dir, "tickets.new", &tickets);
-    wait_for(dir, "tickets.outcomes", 2);
-    put(dir, "tickets.feedback", &[json!({ "ticket_id": "T-done", "helped": false })]);
-    wait_for(dir, "tickets.outcomes", 3);
-    good(dir, &["undo", "--config", CONFIG, "--ticket", "T-done", "--by", "ops"]);
-    wait_for(dir, "tickets.outcomes", 4);
+    put("tickets.new", &tickets);
+    wait_for_outcomes(dir, 2);
+    put("tickets.feedback", &[json!({ "ticket_id": "T-done", "helped": false })]);
+    wait_for_outcomes(dir, 3);
+    good(dir, &[&["undo", "--ticket", "T-done", "--by", "ops"][..], &with].concat());
+    wait_for_outcomes(dir, 4);
 
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for topic in ["routed", "review", "actions", "outcomes"] {

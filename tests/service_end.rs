@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use desk::{Daemon, ask, put, tail, wait_for};
+use desk::{Daemon, ask, put, resolving, tail, wait_for};
 use runbook::{Reply, Runbook};
 use serde_json::json;
 
@@ -26,17 +26,8 @@ fn waiting(dir: &Path, grace_ms: u32) -> (Daemon, Runbook) {
     let text = playbook::text("unlock", runbook.port, "at-least-once");
     let text = text.replace("timeout_ms = 1000", "timeout_ms = 60000");
     playbook::write(&dir.join("playbooks"), [text]);
-    let hosts = format!("resolve.hosts={}", runbook.host());
-    let grace = format!("shutdown.grace_ms={grace_ms}");
-    let sets = [
-        "log.kind=embedded",
-        "stages.run=route,resolve",
-        "resolve.playbooks=playbooks",
-        "resolve.networks=127.0.0.0/8",
-        "resolve.remember_days=0",
-        &hosts,
-        &grace,
-    ];
+    let mut sets = resolving(&runbook.host());
+    sets.push(format!("shutdown.grace_ms={grace_ms}"));
     let daemon = Daemon::start_with(dir, &sets);
     let ticket = json!({
         "ticket_id": "T-1", "subject": "do unlock", "body": "please", "user": "kim",

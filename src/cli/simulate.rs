@@ -145,8 +145,8 @@ fn print(out: &mut impl Write, model: &Model, s: &Simulation) -> io::Result<()> 
     writeln!(out, "\n{what}")?;
     header(out, "", 11)?;
     line(out, "in force", 11, "", &s.in_force.outcomes.all)?;
-    let from = one.copied().map_or(String::new(), from);
-    line(out, "recommended", 11, &from, &s.recommended.outcomes.all)?;
+    let threshold = one.map_or(String::new(), |one| from(*one));
+    line(out, "recommended", 11, &threshold, &s.recommended.outcomes.all)?;
     writeln!(
         out,
         "\nRecommended for {} right answers (lower bound, 95 %). Chosen on these very tickets: on \

@@ -216,43 +216,42 @@ fn unchanged(
     allowed: Allowed<'_>,
     found: &mut Found<'_>,
 ) -> (Option<Unchanged>, Option<String>) {
-    let unread = table.optional_text("unread", found);
-    let had_table = table.optional_table("unchanged", found);
-    match (&unread, &had_table) {
-        (Some(_), Some(_)) => {
-            found.add("unread", "contradicts [unchanged]: keep one of the two");
-        }
-        (None, None) => {
-            let what = "is missing: add the call that reads the ticket again just before acting, or \
-                        say why there is none with unread = \"...\"";
-            found.add("unchanged", what);
-        }
-        _ => {}
-    }
-    (step::read_unchanged(had_table, allowed, found), unread)
+    let call = "reads the ticket again just before acting";
+    let (unchanged, unread) = call_or_reason(table, ("unchanged", call), "unread", found);
+    (step::read_unchanged(unchanged, allowed, found), unread)
 }
 
 fn undo(table: &mut Fields, allowed: Allowed<'_>, found: &mut Found<'_>) -> Option<Undo> {
-    let irreversible = table.optional_text("irreversible", found);
-    let had_table = table.optional_table("undo", found);
-    let step_is_there = had_table.is_some();
-    let step = step::read_alone(had_table, "undo", allowed, found);
-    match (irreversible, step) {
-        (Some(_), _) if step_is_there => {
-            found.add("irreversible", "contradicts [undo]: keep one of the two");
-            None
+    let (undo, irreversible) =
+        call_or_reason(table, ("undo", "takes it back"), "irreversible", found);
+    let step = step::read_alone(undo, "undo", allowed, found);
+    let step = step.map(|step| Undo::Step(Box::new(step)));
+    irreversible.map(Undo::Irreversible).or(step)
+}
+
+/// The table of a call, which has a name and does something, or the text that says why there is none:
+/// one of the two, and not both.
+fn call_or_reason(
+    table: &mut Fields,
+    (call, does): (&'static str, &str),
+    reason: &'static str,
+    found: &mut Found<'_>,
+) -> (Option<Fields>, Option<String>) {
+    let why = table.optional_text(reason, found);
+    let there = table.optional_table(call, found);
+    match (&there, &why) {
+        (Some(_), Some(_)) => {
+            found.add(reason, format!("contradicts [{call}]: keep one of the two"));
         }
-        (Some(reason), _) => Some(Undo::Irreversible(reason)),
-        (None, Some(step)) => Some(Undo::Step(Box::new(step))),
         (None, None) => {
-            if !step_is_there {
-                let what = "is missing: add the call that takes it back, or say why there is none \
-                            with irreversible = \"...\"";
-                found.add("undo", what);
-            }
-            None
+            let what = format!(
+                "is missing: add the call that {does}, or say why there is none with {reason} = \"...\""
+            );
+            found.add(call, what);
         }
+        _ => {}
     }
+    (there, why)
 }
 
 fn reply(

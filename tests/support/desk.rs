@@ -17,6 +17,21 @@ pub const EMBEDDED: [&str; 2] = ["--set", "log.kind=embedded"];
 /// Within this time everything has happened, on the slowest machine.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// The settings of a daemon that routes, and resolves with the playbooks beside it by the runbook at
+/// `host`.
+pub fn resolving(host: &str) -> Vec<String> {
+    let host = format!("resolve.hosts={host}");
+    let sets = [
+        "log.kind=embedded",
+        "stages.run=route,resolve",
+        "resolve.playbooks=playbooks",
+        "resolve.networks=127.0.0.0/8",
+        "resolve.remember_days=0",
+        &host,
+    ];
+    sets.map(str::to_owned).into()
+}
+
 /// A running daemon, killed with the test.
 pub struct Daemon {
     process: Process,
@@ -30,12 +45,12 @@ impl Daemon {
     }
 
     /// With these settings; comes back when the daemon has said that it started.
-    pub fn start_with(dir: &Path, sets: &[&str]) -> Self {
+    pub fn start_with(dir: &Path, sets: &[impl AsRef<str>]) -> Self {
         let log = dir.join("daemon.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
         command.current_dir(dir).env_clear().env("HOSTNAME", "test");
         command.env("TRIAGED_MODEL__DIR", MODEL).args(["run", "--set", "logging.format=json"]);
-        command.args(sets.iter().flat_map(|set| ["--set", set]));
+        command.args(sets.iter().flat_map(|set| ["--set", set.as_ref()]));
         command.args(["--set", "admin.listen=127.0.0.1:0"]);
         command.stderr(fs::File::create(&log).expect("a file"));
         let mut process = Process::spawn(&mut command).expect("a daemon");
